@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+pub mod format;
+mod id;
+pub mod json;
+mod packet;
+mod payload;
+mod serializer;
+mod topic;
+mod value;
+
+pub use self::{
+    error::WireError,
+    format::{AnyDecode, AnySerialize, DecodeError, EncodeError, Format, ValueFormat},
+    id::{NodeId, PacketId},
+    json::JsonSerializer,
+    packet::{
+        ClientInfo, EventPacket, FieldWriter, GossipHello, GossipRequest, GossipResponse,
+        HeartbeatPacket, NewsRow, NodeInfo, OnlineRow, Packet, PacketBody, PacketKind,
+        PacketVersion, PingPacket, PongPacket, ProtocolVersion, RawPayload, RequestPacket,
+        ResponsePacket, ServiceInfo, read_packet,
+    },
+    payload::Payload,
+    serializer::Serializer,
+    topic::{Target, Topic},
+    value::{BigInt, Date, Extended, Object, Value},
+};

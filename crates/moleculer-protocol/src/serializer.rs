@@ -1,0 +1,46 @@
+//! How a packet becomes bytes and back.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    Packet, PacketKind,
+    format::{DecodeError, EncodeError, Format},
+};
+
+/// Encodes packets. One serializer serves a whole cluster: nothing on the
+/// wire tells which.
+///
+/// # Contract
+///
+/// - Pure: same input, same output, no state between calls.
+/// - `decode` never panics and never allocates more than 64 times the input
+///   plus 64 KiB, whatever the bytes.
+/// - `decode` leaves params, results and event data encoded: the payload
+///   shares the packet's buffer until the handler's type is known.
+/// - Unknown members are ignored; absent and `undefined` are one state, null
+///   another.
+/// - An error names the packet, and the member where there is one.
+pub trait Serializer: fmt::Debug + Send + Sync + 'static {
+    /// The name in configuration, for example `JSON`.
+    fn name(&self) -> &'static str;
+
+    /// The format of params, data and meta inside the packets.
+    fn format(&self) -> Format;
+
+    /// Appends the encoded packet to `out`.
+    ///
+    /// # Errors
+    ///
+    /// When a value inside cannot be carried. `out` may then hold a part of
+    /// the packet.
+    fn encode(&self, packet: &Packet, out: &mut BytesMut) -> Result<(), EncodeError>;
+
+    /// Decodes one packet of a kind that the topic told.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not such a packet.
+    fn decode(&self, kind: PacketKind, bytes: &Bytes) -> Result<Packet, DecodeError>;
+}

@@ -1,0 +1,433 @@
+//! [`Value`] as a serde target, and as a serde source ([`ValueDeserializer`]).
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        DeserializeOwned, DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess,
+        Unexpected, VariantAccess, Visitor, value::StringDeserializer,
+    },
+    forward_to_deserialize_any,
+};
+
+use super::{Date, Object, Value};
+use crate::format::DecodeError;
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Object(object) => Ok(object),
+            other => Err(D::Error::custom(format_args!(
+                "expected an object, found {other:?}"
+            ))),
+        }
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_string<E>(self, v: String) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_bytes<E>(self, v: &[u8]) -> Result<Value, E> {
+        Ok(Bytes::copy_from_slice(v).into())
+    }
+    fn visit_byte_buf<E>(self, v: Vec<u8>) -> Result<Value, E> {
+        Ok(Bytes::from(v).into())
+    }
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Value::deserialize(deserializer)
+    }
+    /// A MsgPack extension: its type and its bytes.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        let (tag, bytes) = <(i8, Binary)>::deserialize(d)?;
+        timestamp(tag, &bytes.0).ok_or_else(|| {
+            D::Error::custom(format_args!(
+                "unknown extension type {tag} of {} bytes",
+                bytes.0.len()
+            ))
+        })
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        // A length on the wire may lie, so it reserves nothing.
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Object::new();
+        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+            object.insert(key, value);
+        }
+        Ok(object.into())
+    }
+}
+
+struct Binary(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Binary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Bytes(bytes) => Ok(Self(bytes.to_vec())),
+            other => Err(D::Error::custom(format_args!(
+                "expected bytes, found {other:?}"
+            ))),
+        }
+    }
+}
+
+/// MsgPack's timestamp extension (type -1) in its three lengths.
+fn timestamp(tag: i8, bytes: &[u8]) -> Option<Value> {
+    let (seconds, nanos) = match (tag, bytes.len()) {
+        (-1, 4) => (i64::from(u32::from_be_bytes(bytes.try_into().ok()?)), 0),
+        (-1, 8) => {
+            let both = u64::from_be_bytes(bytes.try_into().ok()?);
+            ((both & 0x3_ffff_ffff) as i64, (both >> 34) as u32)
+        }
+        (-1, 12) => (
+            i64::from_be_bytes(bytes[4..].try_into().ok()?),
+            u32::from_be_bytes(bytes[..4].try_into().ok()?),
+        ),
+        _ => return None,
+    };
+    Some(Value::Date(Date(
+        seconds as f64 * 1e3 + f64::from(nanos) / 1e6,
+    )))
+}
+
+impl Value {
+    /// Converts into any deserializable type.
+    ///
+    /// An integral float fits an integer, and null or `{}` fit `()`.
+    ///
+    /// # Errors
+    ///
+    /// When the value does not fit the type.
+    pub fn into_type<T: DeserializeOwned>(self) -> Result<T, DecodeError> {
+        T::deserialize(ValueDeserializer(self))
+    }
+}
+
+struct ValueDeserializer(Value);
+
+macro_rules! integral {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+            match self.0.as_i64() {
+                Some(n) => visitor.visit_i64(n),
+                None => self.deserialize_any(visitor),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for ValueDeserializer {
+    type Error = DecodeError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.0 {
+            Value::Undefined | Value::Null => visitor.visit_unit(),
+            Value::Bool(flag) => visitor.visit_bool(flag),
+            Value::Int(n) => visitor.visit_i64(n),
+            Value::UInt(n) => visitor.visit_u64(n),
+            Value::Float(n) => visitor.visit_f64(n),
+            Value::String(text) => visitor.visit_string(text),
+            Value::Bytes(bytes) => visitor.visit_byte_buf((*bytes).into()),
+            Value::Array(items) => visitor.visit_seq(SeqSource(items.into_iter())),
+            Value::Object(object) => visitor.visit_map(MapSource::new(object)),
+            Value::Date(date) => match date.to_iso() {
+                Some(iso) => visitor.visit_string(iso),
+                None => visitor.visit_unit(),
+            },
+            Value::Extended(extended) => Self(extended.json_form()).deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        if self.0.is_nullish() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match &self.0 {
+            Value::Object(object) if object.is_empty() => visitor.visit_unit(),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        if fields.is_empty() && self.0.is_nullish() {
+            return visitor.visit_map(MapSource::new(Object::new()));
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        let (variant, content) = match self.0 {
+            Value::String(variant) => (variant, None),
+            Value::Object(object) if object.len() == 1 => {
+                let Some((variant, content)) = object.into_iter().next() else {
+                    return Err(DecodeError::custom("empty object"));
+                };
+                (variant, Some(content))
+            }
+            other => {
+                return Err(DecodeError::custom(format_args!(
+                    "expected a variant name or an object with one member, found {other:?}"
+                )));
+            }
+        };
+        visitor.visit_enum(EnumSource { variant, content })
+    }
+
+    integral!(deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64);
+
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_u64(visitor)
+    }
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_u64(visitor)
+    }
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_u64(visitor)
+    }
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.0.as_u64() {
+            Some(n) => visitor.visit_u64(n),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i128 u128 f32 f64 char str string bytes byte_buf seq tuple tuple_struct map
+        identifier ignored_any
+    }
+}
+
+struct SeqSource(std::vec::IntoIter<Value>);
+
+impl<'de> SeqAccess<'de> for SeqSource {
+    type Error = DecodeError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, DecodeError> {
+        self.0
+            .next()
+            .map(|item| seed.deserialize(ValueDeserializer(item)))
+            .transpose()
+    }
+}
+
+struct MapSource<I> {
+    members: I,
+    value: Option<Value>,
+}
+
+impl MapSource<()> {
+    fn new(object: Object) -> MapSource<impl Iterator<Item = (String, Value)>> {
+        let members = object
+            .into_iter()
+            .filter(|(_, value)| !value.is_undefined());
+        MapSource {
+            members,
+            value: None,
+        }
+    }
+}
+
+impl<'de, I: Iterator<Item = (String, Value)>> MapAccess<'de> for MapSource<I> {
+    type Error = DecodeError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, DecodeError> {
+        let Some((key, value)) = self.members.next() else {
+            return Ok(None);
+        };
+        self.value = Some(value);
+        seed.deserialize(StringDeserializer::new(key)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, DecodeError> {
+        let value = self.value.take().unwrap_or_default();
+        seed.deserialize(ValueDeserializer(value))
+    }
+}
+
+struct EnumSource {
+    variant: String,
+    content: Option<Value>,
+}
+
+impl<'de> EnumAccess<'de> for EnumSource {
+    type Error = DecodeError;
+    type Variant = VariantSource;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, VariantSource), DecodeError> {
+        let variant = seed.deserialize(StringDeserializer::<DecodeError>::new(self.variant))?;
+        Ok((variant, VariantSource(self.content)))
+    }
+}
+
+struct VariantSource(Option<Value>);
+
+impl VariantSource {
+    fn content(self) -> Result<ValueDeserializer, DecodeError> {
+        self.0.map(ValueDeserializer).ok_or_else(|| {
+            DecodeError::invalid_type(Unexpected::UnitVariant, &"a variant with content")
+        })
+    }
+}
+
+impl<'de> VariantAccess<'de> for VariantSource {
+    type Error = DecodeError;
+
+    fn unit_variant(self) -> Result<(), DecodeError> {
+        self.0.map_or(Ok(()), |content| {
+            <()>::deserialize(ValueDeserializer(content))
+        })
+    }
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(
+        self,
+        seed: T,
+    ) -> Result<T::Value, DecodeError> {
+        seed.deserialize(self.content()?)
+    }
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, DecodeError> {
+        self.content()?.deserialize_any(visitor)
+    }
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.content()?.deserialize_any(visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lenient_where_javascript_is() {
+        let value = |json| Value::from(json);
+        assert_eq!(Value::Float(5.0).into_type::<i64>().unwrap(), 5);
+        assert_eq!(Value::Float(5.0).into_type::<u8>().unwrap(), 5);
+        assert_eq!(value(json!(5)).into_type::<f64>().unwrap(), 5.0);
+        value(json!({})).into_type::<()>().unwrap();
+        value(json!(null)).into_type::<()>().unwrap();
+        assert!(value(json!([1])).into_type::<()>().is_err());
+        assert!(value(json!(5.5)).into_type::<i64>().is_err());
+        assert!(value(json!(300)).into_type::<u8>().is_err());
+    }
+
+    #[test]
+    fn structs_enums_and_options() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        enum Shape {
+            Unit,
+            Circle(f64),
+            Rect { w: u8, h: Option<u8> },
+        }
+        let shapes: Vec<Shape> =
+            Value::from(json!(["Unit", {"Circle": 1}, {"Rect": {"w": 2, "x": 0}}]))
+                .into_type()
+                .unwrap();
+        assert_eq!(
+            shapes,
+            [
+                Shape::Unit,
+                Shape::Circle(1.0),
+                Shape::Rect { w: 2, h: None }
+            ]
+        );
+    }
+
+    #[test]
+    fn msgpack_timestamps() {
+        let ms = |bytes: &[u8]| timestamp(-1, bytes);
+        assert_eq!(ms(&[0, 0, 0, 1]), Some(Value::Date(Date(1000.0))));
+        let eight = (5_000_000u64 << 34 | 7).to_be_bytes();
+        assert_eq!(ms(&eight), Some(Value::Date(Date(7005.0))));
+        assert_eq!(ms(&[0]), None);
+        assert_eq!(timestamp(3, &[0; 4]), None);
+    }
+}
