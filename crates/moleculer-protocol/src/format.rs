@@ -252,4 +252,31 @@ impl serde::de::Error for DecodeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::new(message.to_string())
     }
+
+    /// Names the closest known field: most unknown ones are misspelt.
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let closest = expected.iter().min_by_key(|known| distance(field, known));
+        match closest.filter(|known| distance(field, known) <= 1 + field.len() / 3) {
+            Some(known) => Self::new(format!("unknown key `{field}`; did you mean `{known}`?")),
+            None => Self::new(format!(
+                "unknown key `{field}`; known are {}",
+                expected.join(", ")
+            )),
+        }
+    }
+}
+
+/// Edit distance without regard to case.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
 }

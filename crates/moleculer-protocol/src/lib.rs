@@ -2,11 +2,13 @@
 
 mod error;
 pub mod format;
+pub mod gossip;
 mod id;
 pub mod json;
 mod packet;
 mod payload;
 mod serializer;
+pub mod tcp;
 mod topic;
 mod value;
 

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 use crate::{
-    Value,
+    Object, Value,
     format::{AnySerialize, DecodeError, EncodeError, Format},
     json,
 };
@@ -57,6 +57,11 @@ impl Payload {
     /// An explicit null.
     pub const fn null() -> Self {
         Self(Repr::Scalar(Value::Null))
+    }
+
+    /// `{}`: what a call without params sends.
+    pub const fn empty() -> Self {
+        Self(Repr::Scalar(Value::Object(Object::new())))
     }
 
     /// Holds a value; it is converted only if somebody wants another type.
@@ -138,6 +143,25 @@ impl Payload {
                 typed.value.into_any().downcast().map_err(|_| mismatch())
             }
             other => Self(other).take().map(Arc::new),
+        }
+    }
+
+    /// The bytes, shared, if the payload is binary as a whole: `Bytes` or
+    /// [`Value::Bytes`]. For serializers that carry JSON text, but binary data
+    /// apart from it.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use moleculer_protocol::Payload;
+    ///
+    /// let payload = Payload::new(Bytes::from_static(b"data"));
+    /// assert_eq!(payload.as_bytes().unwrap(), "data");
+    /// assert!(Payload::new("data").as_bytes().is_none());
+    /// ```
+    pub fn as_bytes(&self) -> Option<Bytes> {
+        match &self.0 {
+            Repr::Typed(typed) => typed.as_bytes(),
+            _ => None,
         }
     }
 
@@ -294,10 +318,22 @@ impl Typed {
         if let Some(clone) = self.clone {
             clone(self.value.any(), &mut slot);
         }
-        slot.map_or_else(|| self.to_value()?.into_type(), Ok)
+        slot.map_or_else(|| from_value(self.to_value()?), Ok)
+    }
+
+    fn as_bytes(&self) -> Option<Bytes> {
+        let value = self.value.any();
+        match value.downcast_ref() {
+            Some(Value::Bytes(bytes)) => Some((**bytes).clone()),
+            Some(_) => None,
+            None => value.downcast_ref::<Bytes>().cloned(),
+        }
     }
 
     fn to_value(&self) -> Result<Value, DecodeError> {
+        if let Some(bytes) = self.as_bytes() {
+            return Ok(bytes.into());
+        }
         match self.value.any().downcast_ref::<Value>() {
             Some(value) => Ok(value.clone()),
             None => Value::from_serialize(&AnySerialize::erased(self.value.erased()))
@@ -381,6 +417,9 @@ fn from_value<T: DeserializeOwned + 'static>(value: Value) -> Result<T, DecodeEr
                 $(Value::$variant(inner) if TypeId::of::<T>() == TypeId::of::<$ty>() => {
                     take_as::<$ty, T>(&mut Some(inner)).ok_or_else(mismatch)
                 })*
+                Value::Bytes(bytes) if TypeId::of::<T>() == TypeId::of::<Bytes>() => {
+                    take_as::<Bytes, T>(&mut Some(*bytes)).ok_or_else(mismatch)
+                }
                 value => {
                     let mut slot = Some(value);
                     match take_as::<Value, T>(&mut slot) {
@@ -459,6 +498,26 @@ mod tests {
                 .contains("missing field `b`")
         );
         assert!(typed().take::<Vec<u8>>().is_err());
+    }
+
+    #[test]
+    fn binary_data_is_shared_not_copied() {
+        let bytes = Bytes::from(vec![1, 2, 3]);
+        let same = |other: &Bytes| assert_eq!(other.as_ptr(), bytes.as_ptr());
+        for payload in [
+            Payload::new(bytes.clone()),
+            Payload::cloneable(bytes.clone()),
+            Payload::from(Value::from(bytes.clone())),
+        ] {
+            same(&payload.clone().take().unwrap());
+            same(&payload.as_bytes().unwrap());
+            match payload.to_value().unwrap() {
+                Value::Bytes(value) => same(&value),
+                other => panic!("{other:?}"),
+            }
+            same(&payload.take().unwrap());
+        }
+        assert!(Payload::from(Value::from("a")).as_bytes().is_none());
     }
 
     #[test]

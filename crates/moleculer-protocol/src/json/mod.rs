@@ -229,7 +229,7 @@ mod tests {
             Unit,
             New(i64),
             Tuple(u8, String),
-            Struct { a: Option<Box<Kind>> },
+            Struct { a: Option<Box<Self>> },
         }
         let kinds = vec![
             Kind::Unit,

@@ -95,10 +95,11 @@ impl ResponsePacket {
         }
         writer.value("success", &self.success.into())?;
         payload(writer, "data", &self.data)?;
-        if let Some(error) = &self.error {
-            writer.object("error", &error.to_object())?;
+        stream(writer, self.stream, self.seq)?;
+        match &self.error {
+            Some(error) => writer.object("error", &error.to_object()),
+            None => Ok(()),
         }
-        stream(writer, self.stream, self.seq)
     }
 }
 

@@ -80,7 +80,8 @@ impl NodeInfo {
 }
 
 impl ClientInfo {
-    pub(super) fn to_object(&self) -> Object {
+    /// The members as they are written: `type`, `version`, `langVersion`.
+    pub fn to_object(&self) -> Object {
         Object::from([
             ("type", self.kind.as_str()),
             ("version", self.version.as_str()),

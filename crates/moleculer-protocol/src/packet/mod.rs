@@ -290,7 +290,8 @@ pub struct EventPacket {
     pub id: Option<PacketId>,
     /// Name of the event.
     pub event: Arc<str>,
-    /// The payload; an event without one carries null.
+    /// The payload; an event without one carries null. Nothing means that a
+    /// foreign sender left the member out.
     pub data: Payload,
     /// Groups that are to handle it; `None` or empty for all.
     pub groups: Option<Vec<Arc<str>>>,

@@ -183,13 +183,13 @@ impl NewsRow {
         Value::Array(row)
     }
 
-    /// `[info, cpuSeq, cpu]`, `[cpuSeq, cpu]` or `[info]`.
+    /// `[info, cpuSeq, cpu]`, `[cpuSeq, cpu]` or `[info]`; other rows tell nothing.
     fn from_value(row: Value) -> Option<Self> {
         let Value::Array(row) = row else { return None };
         let mut row = row.into_iter();
-        let (info, first) = match row.next()? {
-            Value::Object(info) => (Some(Arc::new(NodeInfo::from_object(info))), row.next()),
-            number => (None, Some(number)),
+        let (info, first) = match row.next() {
+            Some(Value::Object(info)) => (Some(Arc::new(NodeInfo::from_object(info))), row.next()),
+            number => (None, number),
         };
         let cpu = first.and_then(|seq| Some((seq.as_u64()?, row.next()?.as_f64()?)));
         Some(Self { info, cpu })

@@ -151,14 +151,14 @@ fn request<'de, R: RawPayload<'de>, A: MapAccess<'de>>(
             "params" => packet.params = members.value::<R>(key)?.into_payload(source),
             "meta" => packet.meta = object(members.value(key)?, key)?,
             "headers" => packet.headers = Some(object(members.value(key)?, key)?),
-            "timeout" => packet.timeout = number(members.value(key)?, key)?,
-            "level" => packet.level = level(members.value(key)?, key)?,
+            "timeout" => packet.timeout = number(&members.value(key)?, key)?,
+            "level" => packet.level = level(&members.value(key)?, key)?,
             "tracing" => packet.tracing = flag(&members.value(key)?),
             "parentID" => packet.parent_id = members.value(key)?,
             "requestID" => packet.request_id = members.value(key)?,
             "caller" => packet.caller = members.value::<Option<Text>>(key)?.map(|text| text.0),
             "stream" => packet.stream = Some(members.value::<Value>(key)?.is_truthy()),
-            "seq" => packet.seq = integer(members.value(key)?, key)?,
+            "seq" => packet.seq = integer(&members.value(key)?, key)?,
             _ => members.skip()?,
         }
     }
@@ -194,7 +194,7 @@ fn response<'de, R: RawPayload<'de>, A: MapAccess<'de>>(
             "data" => packet.data = members.value::<R>(key)?.into_payload(source),
             "error" => packet.error = error(members.value(key)?)?,
             "stream" => packet.stream = flag(&members.value(key)?),
-            "seq" => packet.seq = integer(members.value(key)?, key)?,
+            "seq" => packet.seq = integer(&members.value(key)?, key)?,
             _ => members.skip()?,
         }
     }
@@ -210,7 +210,7 @@ fn event<'de, R: RawPayload<'de>, A: MapAccess<'de>>(
     let mut packet = EventPacket {
         id: None,
         event: "".into(),
-        data: Payload::null(),
+        data: Payload::nothing(),
         groups: None,
         broadcast: false,
         meta: Object::new(),
@@ -231,7 +231,7 @@ fn event<'de, R: RawPayload<'de>, A: MapAccess<'de>>(
             "broadcast" => packet.broadcast = members.value::<Value>(key)?.is_truthy(),
             "meta" => packet.meta = object(members.value(key)?, key)?,
             "headers" => packet.headers = Some(object(members.value(key)?, key)?),
-            "level" => packet.level = level(members.value(key)?, key)?,
+            "level" => packet.level = level(&members.value(key)?, key)?,
             "tracing" => packet.tracing = flag(&members.value(key)?),
             "parentID" => packet.parent_id = members.value(key)?,
             "requestID" => packet.request_id = members.value(key)?,
@@ -256,7 +256,7 @@ fn object<E: Error>(value: Value, key: &str) -> Result<Object, E> {
     }
 }
 
-fn number<E: Error>(value: Value, key: &str) -> Result<Option<f64>, E> {
+fn number<E: Error>(value: &Value, key: &str) -> Result<Option<f64>, E> {
     match value.as_f64() {
         None if !value.is_nullish() => Err(E::custom(format_args!(
             "{key}: expected a number, found {value:?}"
@@ -265,7 +265,7 @@ fn number<E: Error>(value: Value, key: &str) -> Result<Option<f64>, E> {
     }
 }
 
-fn integer<E: Error>(value: Value, key: &str) -> Result<Option<u64>, E> {
+fn integer<E: Error>(value: &Value, key: &str) -> Result<Option<u64>, E> {
     match value.as_u64() {
         None if !value.is_nullish() => Err(E::custom(format_args!(
             "{key}: expected an integer from 0, found {value:?}"
@@ -274,7 +274,7 @@ fn integer<E: Error>(value: Value, key: &str) -> Result<Option<u64>, E> {
     }
 }
 
-fn level<E: Error>(value: Value, key: &str) -> Result<u32, E> {
+fn level<E: Error>(value: &Value, key: &str) -> Result<u32, E> {
     let level = integer(value, key)?.unwrap_or(1);
     u32::try_from(level).map_err(|_| E::custom(format_args!("{key}: {level} is too large")))
 }

@@ -209,7 +209,8 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        if fields.is_empty() && self.0.is_nullish() {
+        // Absent params stand for `{}`; null does only where nothing is expected.
+        if self.0.is_undefined() || (fields.is_empty() && self.0.is_nullish()) {
             return visitor.visit_map(MapSource::new(Object::new()));
         }
         self.deserialize_any(visitor)

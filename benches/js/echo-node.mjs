@@ -1,0 +1,12 @@
+// The answering node: node echo-node.mjs <0.14|0.15> '<broker options as JSON>'
+import { loadMoleculer } from "./lib.mjs";
+
+const [version, options] = process.argv.slice(2);
+const { ServiceBroker } = loadMoleculer(version);
+
+const broker = new ServiceBroker(JSON.parse(options));
+broker.createService({ name: "echo", actions: { reply: ctx => ctx.params } });
+await broker.start();
+console.log("ready");
+// The caller holds the other end of standard input, so this process does not outlive it.
+process.stdin.on("end", () => process.exit(0)).resume();

@@ -1,0 +1,68 @@
+// Timing loops and CPU accounting, the counterpart of `src/measure.rs`.
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+
+const require = createRequire(import.meta.url);
+
+export const loadMoleculer = version => require(`moleculer-${version}`);
+
+export const emit = (workload, metric, value) => console.log(JSON.stringify({ workload, metric, value }));
+
+/** Awaits one operation after the other; median ns over five windows, after a warm-up. */
+export async function sequential(operation) {
+	await window(operation, 250);
+	const windows = [];
+	for (let i = 0; i < 5; i++) windows.push(await window(operation, 100));
+	return median(windows);
+}
+
+async function window(operation, ms) {
+	const start = performance.now();
+	let count = 0;
+	for (;;) {
+		for (let i = 0; i < 256; i++) await operation();
+		count += 256;
+		const elapsed = performance.now() - start;
+		if (elapsed >= ms) return (elapsed * 1e6) / count;
+	}
+}
+
+/** Keeps `outstanding` requests under way for `ms`. Latencies (us) are taken only of a single one. */
+export async function closedLoop(call, outstanding, ms) {
+	const latencies = [];
+	let requests = 0;
+	let stop = false;
+	const caller = async () => {
+		while (!stop) {
+			if (outstanding === 1) {
+				const start = performance.now();
+				await call();
+				latencies.push((performance.now() - start) * 1e3);
+			} else await call();
+			requests++;
+		}
+	};
+	const start = performance.now();
+	setTimeout(() => (stop = true), ms);
+	await Promise.all(Array.from({ length: outstanding }, caller));
+	return { requests, seconds: (performance.now() - start) / 1e3, latencies };
+}
+
+/** CPU microseconds that processes have used, to 10 ms each; NaN where there is no /proc. */
+export function cpuTime(...pids) {
+	try {
+		return pids.map(processCpuTime).reduce((sum, us) => sum + us);
+	} catch {
+		return NaN;
+	}
+}
+
+function processCpuTime(pid) {
+	const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").pop().split(" ");
+	return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+export function median(values) {
+	values.sort((a, b) => a - b);
+	return (values[(values.length - 1) >> 1] + values[values.length >> 1]) / 2;
+}

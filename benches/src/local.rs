@@ -1,0 +1,112 @@
+//! Calls inside one process.
+
+use std::{future::Future, hint::black_box, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    floor::in_process::{Broker, boxed_add},
+    measure::{Flavor, Result, count_until, emit, sequential},
+    ours,
+    peer::{JS_014, JS_015, Peer},
+};
+
+pub(crate) const NO_PARAMS: &str = "local/no-params";
+pub(crate) const TYPED_PARAMS: &str = "local/typed-params";
+pub(crate) const VALUE_PARAMS: &str = "local/value-params";
+pub(crate) const TWO_CALLERS: &str = "local/two-callers";
+
+const BARE: &str = "bare boxed call";
+const FLOOR: &str = "lookup + context + boxed";
+const PAIR_WARM_UP: Duration = Duration::from_millis(100);
+const PAIR_WINDOW: Duration = Duration::from_millis(400);
+
+pub(crate) fn peers() -> Vec<Peer> {
+    let mut peers = vec![
+        Peer::rust(BARE, Some(FLOOR), &["local", "bare"]),
+        Peer::rust(FLOOR, None, &["local", "floor"]),
+        Peer::js(JS_014, Some(FLOOR), &["local.mjs", "0.14"]),
+        Peer::js(JS_015, Some(FLOOR), &["local.mjs", "0.15"]),
+    ];
+    if ours::BUILT {
+        peers.insert(2, Peer::rust("ours", Some(FLOOR), &["local", "ours"]));
+    }
+    peers
+}
+
+/// Measures one Rust peer in this process.
+pub(crate) fn drive(peer: &str) -> Result<()> {
+    let one = Flavor::CurrentThread.build()?;
+    match peer {
+        "bare" => one.block_on(bare()),
+        "floor" => {
+            one.block_on(floor())?;
+            let broker: &Broker = Box::leak(Box::new(Broker::new()));
+            callers(move || broker.call("users.empty", Value::Null))
+        }
+        "ours" => ours::drive_local(),
+        _ => Err(format!("no local peer is called `{peer}`").into()),
+    }
+}
+
+/// Reports what a call costs when one follows the other.
+pub(crate) async fn calls<F: Future>(workload: &str, call: impl FnMut() -> F) -> Result<()> {
+    let cost = sequential(call).await;
+    emit(workload, "ns/op", cost.ns)?;
+    emit(workload, "allocations/op", cost.allocations)
+}
+
+/// Reports how much faster two callers on two workers are than one caller.
+pub(crate) fn callers<C, F>(call: C) -> Result<()>
+where
+    C: Fn() -> F + Clone + Send + 'static,
+    F: Future + Send + 'static,
+{
+    let runtime = Flavor::TwoWorkers.build()?;
+    let one = runtime.block_on(ns_per_call(1, call.clone()))?;
+    let two = runtime.block_on(ns_per_call(2, call))?;
+    emit(TWO_CALLERS, "ns/op, one caller", one)?;
+    emit(TWO_CALLERS, "ns/op, two callers", two)?;
+    emit(TWO_CALLERS, "throughput of two / of one", one / two)
+}
+
+async fn ns_per_call<C, F>(callers: usize, call: C) -> Result<f64>
+where
+    C: Fn() -> F + Clone + Send + 'static,
+    F: Future + Send + 'static,
+{
+    let start = Instant::now() + PAIR_WARM_UP;
+    let end = start + PAIR_WINDOW;
+    let tasks: Vec<_> = (0..callers)
+        .map(|_| {
+            let call = call.clone();
+            tokio::spawn(async move {
+                count_until(start, call.clone()).await;
+                count_until(end, call).await
+            })
+        })
+        .collect();
+    let mut count = 0;
+    for task in tasks {
+        count += task.await?;
+    }
+    Ok(PAIR_WINDOW.as_nanos() as f64 / count as f64)
+}
+
+async fn bare() -> Result<()> {
+    let add = boxed_add();
+    calls(NO_PARAMS, || add(black_box(4), 2)).await?;
+    calls(TYPED_PARAMS, || add(black_box(4), 2)).await
+}
+
+/// The floor hands no params to typed calls: what a typed call adds is the framework's.
+async fn floor() -> Result<()> {
+    let broker = Broker::new();
+    calls(NO_PARAMS, || broker.call("users.empty", Value::Null)).await?;
+    calls(TYPED_PARAMS, || broker.call("users.empty", Value::Null)).await?;
+    calls(VALUE_PARAMS, || {
+        broker.call("math.add", json!({"a": black_box(4), "b": 2}))
+    })
+    .await
+}

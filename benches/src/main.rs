@@ -1,0 +1,102 @@
+#![doc = include_str!("../README.md")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "measurements and the report go to stdout, progress goes to stderr"
+)]
+
+use std::{fs::File, io::Write, process::ExitCode};
+
+use crate::{
+    measure::{Flavor, Result},
+    peer::{Peer, Record},
+};
+
+mod allocations;
+mod floor;
+mod local;
+mod measure;
+mod options;
+mod ours;
+mod payload;
+mod peer;
+mod remote;
+mod report;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("benches: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[&str]) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return Err("measures nothing useful without optimisation: run it with `cargo run --release -p benches`".into());
+    }
+    match *args {
+        ["drive", "local", peer] => local::drive(peer),
+        ["drive", "remote", peer, flavor] => remote::drive(peer, flavor.parse()?),
+        ["serve", peer, flavor] => remote::serve(peer, flavor.parse()?),
+        ["--help" | "-h"] => {
+            println!("{}", options::USAGE);
+            Ok(())
+        }
+        _ => compare(&options::Options::parse(args)?),
+    }
+}
+
+fn compare(options: &options::Options) -> Result<()> {
+    let mut peers = Vec::new();
+    if options.local {
+        peers.extend(local::peers());
+    }
+    if options.remote {
+        peers.extend(remote::peers()?);
+    }
+    if options.js {
+        peer::check_js_installed()?;
+    } else {
+        peers.retain(|peer| !peer.is_js());
+    }
+    // Created first, so that a wrong path does not cost a whole run.
+    let json = options.json.as_ref().map(File::create).transpose();
+    let json = json.map_err(|error| format!("cannot create the --json file: {error}"))?;
+    let records = measure_rounds(&peers, options.rounds)?;
+    if let Some(mut file) = json {
+        file.write_all(report::json_lines(&records)?.as_bytes())?;
+    }
+    println!("{}", report::machine(options));
+    println!("{}", report::markdown(&records, &peers));
+    if !ours::BUILT {
+        println!("The framework itself is not built yet and therefore not in the tables.");
+    }
+    Ok(())
+}
+
+/// Every other round goes through the peers backwards, so that a slow drift of the machine favours nobody.
+fn measure_rounds(peers: &[Peer], rounds: u32) -> Result<Vec<Record>> {
+    let runtime = Flavor::CurrentThread.build()?;
+    let mut records = Vec::new();
+    for round in 1..=rounds {
+        let mut order: Vec<&Peer> = peers.iter().collect();
+        if round % 2 == 0 {
+            order.reverse();
+        }
+        for peer in order {
+            eprintln!("round {round} of {rounds}: {}", peer.name);
+            let samples = runtime.block_on(peer.measure())?;
+            records.extend(
+                samples
+                    .into_iter()
+                    .map(|sample| Record::new(round, peer, sample)),
+            );
+        }
+    }
+    Ok(records)
+}

@@ -1,0 +1,97 @@
+//! The command line.
+
+use crate::measure::Result;
+
+pub(crate) const USAGE: &str = "\
+usage: benches [local|remote] [--rounds N] [--no-js] [--json FILE]
+
+  local, remote   only this family of workloads (default: both)
+  --rounds N      rounds of every peer, alternating (default: 3)
+  --no-js         leave the Moleculer JS peers out
+  --json FILE     also write every single measurement, one JSON object a line";
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) local: bool,
+    pub(crate) remote: bool,
+    pub(crate) rounds: u32,
+    pub(crate) js: bool,
+    pub(crate) json: Option<String>,
+}
+
+impl Options {
+    pub(crate) fn parse(args: &[&str]) -> Result<Self> {
+        let mut options = Self {
+            local: true,
+            remote: true,
+            rounds: 3,
+            js: true,
+            json: None,
+        };
+        let mut args = args.iter().copied();
+        while let Some(arg) = args.next() {
+            match arg {
+                "local" => options.remote = false,
+                "remote" => options.local = false,
+                "--no-js" => options.js = false,
+                "--rounds" => options.rounds = rounds(args.next())?,
+                "--json" => {
+                    options.json = Some(args.next().ok_or("--json needs a file name")?.to_owned())
+                }
+                _ => return Err(format!("unknown argument `{arg}`\n\n{USAGE}").into()),
+            }
+        }
+        if !options.local && !options.remote {
+            return Err("`local` and `remote` exclude each other: give neither to run both".into());
+        }
+        Ok(options)
+    }
+}
+
+fn rounds(arg: Option<&str>) -> Result<u32> {
+    match arg.map(str::parse) {
+        Some(Ok(rounds)) if rounds > 0 => Ok(rounds),
+        _ => Err("--rounds needs a number above 0".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_argument_runs_everything() {
+        let expected = Options {
+            local: true,
+            remote: true,
+            rounds: 3,
+            js: true,
+            json: None,
+        };
+        assert_eq!(Options::parse(&[]).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_argument_has_an_effect() {
+        let parsed =
+            Options::parse(&["local", "--rounds", "5", "--no-js", "--json", "out"]).unwrap();
+        let expected = Options {
+            local: true,
+            remote: false,
+            rounds: 5,
+            js: false,
+            json: Some("out".into()),
+        };
+        assert_eq!(parsed, expected);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = |args: &[&str]| Options::parse(args).unwrap_err().to_string();
+        assert!(error(&["--round", "5"]).contains("`--round`"));
+        assert!(error(&["--rounds", "0"]).contains("above 0"));
+        assert!(error(&["--rounds"]).contains("above 0"));
+        assert!(error(&["--json"]).contains("file name"));
+        assert!(error(&["local", "remote"]).contains("exclude"));
+    }
+}

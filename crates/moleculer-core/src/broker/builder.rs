@@ -1,0 +1,246 @@
+//! Making a broker: [`BrokerBuilder`].
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, Weak},
+    time::Duration,
+};
+
+use moleculer_protocol::{JsonSerializer, NodeId, ProtocolVersion, Serializer};
+use tokio::sync::Notify;
+
+use super::{IdSource, Inner, ServiceBroker, Tasks, WeakBroker, lifecycle::PhaseCell};
+use crate::{
+    BrokerOptions, Error, IntoService, IntoTransporter, Middleware, Object, Plugins, Result,
+    Service, Value,
+    config::Millis,
+    internal,
+    middleware::{Middlewares, Timeout},
+    registry::{Identity, Registry},
+    system,
+    transit::Transit,
+    transporter::DynTransporter,
+};
+
+type Make<T> = Box<dyn FnOnce(&Plugins) -> Result<Arc<T>> + Send>;
+
+/// Sets an option once all options are known.
+type Set = Box<dyn FnOnce(&mut BrokerOptions) + Send>;
+
+/// Makes a [`ServiceBroker`] step by step.
+///
+/// What is set here wins over [`options`](Self::options), in any order.
+#[must_use]
+pub struct BrokerBuilder {
+    plugins: Plugins,
+    options: BrokerOptions,
+    set: Vec<Set>,
+    transporter: Option<Make<dyn DynTransporter>>,
+    serializer: Option<Arc<dyn Serializer>>,
+    middlewares: Vec<Arc<dyn Middleware>>,
+    services: Vec<Service>,
+}
+
+impl BrokerBuilder {
+    /// Begins with the plug-ins that can be chosen by name.
+    pub fn new(plugins: Plugins) -> Self {
+        Self {
+            plugins,
+            options: BrokerOptions::default(),
+            set: Vec::new(),
+            transporter: None,
+            serializer: None,
+            middlewares: Vec::new(),
+            services: Vec::new(),
+        }
+    }
+
+    /// Takes options from a configuration.
+    pub fn options(mut self, options: BrokerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut BrokerOptions) + Send + 'static) -> Self {
+        self.set.push(Box::new(set));
+        self
+    }
+
+    /// Sets the node id. Default: host name and process id.
+    pub fn node_id(self, id: impl Into<String>) -> Self {
+        let id = id.into();
+        self.set(|options| options.node_id = Some(id))
+    }
+
+    /// Sets the namespace, which separates nodes on one medium. Default: empty.
+    pub fn namespace(self, namespace: impl Into<String>) -> Self {
+        let namespace = namespace.into();
+        self.set(|options| options.namespace = namespace)
+    }
+
+    /// Sets the protocol version to speak. Default: 5.
+    pub fn protocol(self, version: ProtocolVersion) -> Self {
+        self.set(move |options| options.protocol = version)
+    }
+
+    /// Sets the default timeout of calls. Default: none.
+    pub fn request_timeout(self, timeout: Duration) -> Self {
+        self.set(move |options| options.request_timeout = Millis(timeout))
+    }
+
+    /// Sets whether this node's own actions are preferred. Default: true.
+    pub fn prefer_local(self, prefer: bool) -> Self {
+        self.set(move |options| options.registry.prefer_local = prefer)
+    }
+
+    /// Sets what other nodes are told. Default: empty.
+    pub fn metadata(self, metadata: impl Into<Object>) -> Self {
+        let metadata = metadata.into();
+        self.set(|options| options.metadata = metadata)
+    }
+
+    /// Sets the medium: a transporter, its builder, a name or a URL.
+    /// Default: none, all calls are local.
+    pub fn transporter(mut self, transporter: impl IntoTransporter + Send + 'static) -> Self {
+        self.transporter = Some(Box::new(|plugins| transporter.into_transporter(plugins)));
+        self
+    }
+
+    /// Sets the serializer. Default: JSON.
+    pub fn serializer(mut self, serializer: impl Serializer) -> Self {
+        self.serializer = Some(Arc::new(serializer));
+        self
+    }
+
+    /// Sets the serializer by its name, for example `"MsgPack"`.
+    pub fn serializer_named(self, name: &str) -> Self {
+        let name = Value::from(name);
+        self.set(|options| options.serializer = Some(name))
+    }
+
+    /// Adds a middleware; the first one added is the closest to the handlers.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middlewares.push(Arc::new(middleware));
+        self
+    }
+
+    /// Adds a service.
+    pub fn service(mut self, service: impl IntoService) -> Self {
+        self.services.push(service.into_service());
+        self
+    }
+
+    /// Makes the broker and starts it.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build) and [`ServiceBroker::start`].
+    pub async fn start(self) -> Result<ServiceBroker> {
+        let broker = self.build()?;
+        broker.start().await?;
+        Ok(broker)
+    }
+
+    /// Makes the broker.
+    ///
+    /// # Errors
+    ///
+    /// `BrokerOptionsError` when an option or plug-in is wrong,
+    /// `ServiceSchemaError` when a service is.
+    pub fn build(self) -> Result<ServiceBroker> {
+        let mut options = self.options;
+        for set in self.set {
+            set(&mut options);
+        }
+        let node_id = NodeId::from(options.node_id.clone().unwrap_or_else(default_node_id));
+        check_node_id(&node_id)?;
+        let transporter = match (self.transporter, &options.transporter) {
+            (Some(make), _) => Some(make(&self.plugins)?),
+            (None, Some(choice)) => Some(self.plugins.make_transporter(choice)?),
+            (None, None) => None,
+        };
+        let serializer = match (self.serializer, &options.serializer) {
+            (Some(serializer), _) => serializer,
+            (None, Some(choice)) => self.plugins.make_serializer(choice)?,
+            (None, None) => Arc::new(JsonSerializer),
+        };
+        let mut services = self.services;
+        if options.internal_services {
+            services.insert(0, internal::service());
+        }
+        check_services(&services)?;
+        let mut middlewares = self.middlewares;
+        middlewares.push(Arc::new(Timeout {
+            default: *options.request_timeout,
+        }));
+
+        let instance_id = uuid::Uuid::new_v4().to_string();
+        let identity = Identity {
+            node_id: node_id.clone(),
+            instance_id: instance_id.clone(),
+            metadata: options.metadata.clone(),
+        };
+        let inner = Arc::new_cyclic(|inner: &Weak<Inner>| {
+            let weak = WeakBroker(inner.clone());
+            let middlewares = Middlewares(middlewares);
+            Inner {
+                registry: Registry::new(identity, &options, middlewares, weak),
+                options,
+                node_id,
+                instance_id,
+                transit: OnceLock::new(),
+                tasks: Tasks::default(),
+                phase: PhaseCell::default(),
+                services: Mutex::new(services),
+                services_changed: Notify::new(),
+                failure: Mutex::new(None),
+                ids: IdSource::new(),
+            }
+        });
+        let broker = ServiceBroker(inner);
+        if let Some(transporter) = transporter {
+            let transit = Transit::new(transporter, serializer, &broker);
+            broker.0.transit.get_or_init(|| transit);
+        }
+        Ok(broker)
+    }
+}
+
+impl std::fmt::Debug for BrokerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrokerBuilder")
+            .field("plugins", &self.plugins)
+            .field("services", &self.services)
+            .finish_non_exhaustive()
+    }
+}
+
+fn default_node_id() -> String {
+    format!(
+        "{}-{}",
+        system::hostname().to_lowercase(),
+        std::process::id()
+    )
+}
+
+fn check_node_id(id: &NodeId) -> Result<()> {
+    let wrong = id.is_empty() || id.chars().any(|c| c.is_control() || matches!(c, '|' | '/'));
+    if wrong {
+        return Err(Error::options(format!(
+            "the node id {id:?} cannot be used: it must not be empty nor contain '|', '/' or control characters"
+        )));
+    }
+    Ok(())
+}
+
+fn check_services(services: &[Service]) -> Result<()> {
+    for (i, service) in services.iter().enumerate() {
+        service.check()?;
+        let name = service.full_name();
+        if services[..i].iter().any(|other| other.full_name() == name) {
+            return Err(Error::schema(format!(
+                "service '{name}' is added twice; give one of them another name or version"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,361 @@
+//! Sending an event: [`Emit`].
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{self, Poll},
+};
+
+use futures_util::future::{BoxFuture, join_all};
+use moleculer_protocol::{EventPacket, NodeId, Object, PacketId, Payload, Value};
+
+use super::{ServiceBroker, Tasks, call::Via, lifecycle::Phase};
+use crate::{
+    Context, EventKind, Result,
+    context::{ContextInit, EventTarget, Extra},
+    registry::{EventEndpoint, Target},
+};
+
+/// An event that is about to be sent: `.await` sends it.
+#[must_use = "an event is sent when it is awaited"]
+pub struct Emit<'a> {
+    via: Option<Via<'a>>,
+    event: &'a str,
+    data: Payload,
+    kind: EventKind,
+    groups: Option<Vec<Arc<str>>>,
+    meta: Object,
+    headers: Object,
+}
+
+impl<'a> Emit<'a> {
+    pub(crate) fn new(event: &'a str, data: Payload, kind: EventKind) -> Self {
+        let data = if data.is_nothing() {
+            Payload::null()
+        } else {
+            data
+        };
+        Self {
+            via: None,
+            event,
+            data,
+            kind,
+            groups: None,
+            meta: Object::new(),
+            headers: Object::new(),
+        }
+    }
+
+    pub(super) fn on(mut self, broker: &'a ServiceBroker) -> Self {
+        self.via = Some(Via::Broker(broker));
+        self
+    }
+
+    pub(crate) fn within(mut self, ctx: &'a Context) -> Self {
+        self.via = Some(Via::Context(ctx));
+        self
+    }
+
+    /// Sends it to these groups only. Default: all.
+    pub fn groups<G: Into<Arc<str>>>(mut self, groups: impl IntoIterator<Item = G>) -> Self {
+        self.groups = Some(groups.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Adds members to the metadata.
+    pub fn meta(mut self, meta: impl Into<Object>) -> Self {
+        self.meta.merge(meta.into());
+        self
+    }
+
+    /// Adds a header. Protocol 5.
+    pub fn header(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.headers.insert(key, value);
+        self
+    }
+
+    fn send(self) -> Result<EmitFuture> {
+        let (broker, parent) = self.via.ok_or_else(super::stopped)?.resolve()?;
+        if broker.inner().phase() >= Phase::Stopping {
+            return Err(super::stopped());
+        }
+        let mut meta = parent.as_ref().map(Context::meta).unwrap_or_default();
+        meta.merge(self.meta);
+        let sent = Sent {
+            event: self.event.into(),
+            data: self.data,
+            kind: self.kind,
+            groups: self.groups.map(Arc::from),
+            meta,
+            headers: self.headers,
+            origin: Origin::Here(parent),
+        };
+        let running = sent.start(&broker);
+        Ok(EmitFuture {
+            running,
+            tasks: broker.inner().tasks.clone(),
+            error: None,
+        })
+    }
+}
+
+/// An event with everything that its deliveries share.
+pub(crate) struct Sent {
+    pub(crate) event: Arc<str>,
+    pub(crate) data: Payload,
+    pub(crate) kind: EventKind,
+    pub(crate) groups: Option<Arc<[Arc<str>]>>,
+    pub(crate) meta: Object,
+    pub(crate) headers: Object,
+    pub(crate) origin: Origin,
+}
+
+/// Where an event comes from.
+pub(crate) enum Origin {
+    /// This node, maybe within a call.
+    Here(Option<Context>),
+    /// Another node's packet.
+    Packet(Box<PacketOrigin>),
+}
+
+/// Members of a packet that its contexts inherit.
+#[derive(Clone)]
+pub(crate) struct PacketOrigin {
+    pub(crate) sender: NodeId,
+    pub(crate) level: u32,
+    pub(crate) request_id: Option<PacketId>,
+    pub(crate) parent_id: Option<PacketId>,
+    pub(crate) caller: Option<Arc<str>>,
+    pub(crate) tracing: Option<bool>,
+}
+
+type Deliveries = Vec<BoxFuture<'static, ()>>;
+
+impl Sent {
+    /// Starts the handlers of this node and the packets to others.
+    fn start(&self, broker: &ServiceBroker) -> Deliveries {
+        let events = &broker.registry().events;
+        let groups = self.groups.as_deref();
+        let mut running = Deliveries::new();
+        match self.kind {
+            EventKind::Emit => {
+                let mut remote: Vec<(NodeId, Vec<Arc<str>>)> = Vec::new();
+                for target in events.choose(&self.event, groups) {
+                    match target {
+                        Target::Local(endpoint) => running.extend(self.deliver(&endpoint)),
+                        Target::Remote { node, group } => {
+                            match remote.iter_mut().find(|(other, _)| *other == node) {
+                                Some((_, groups)) => groups.push(group),
+                                None => remote.push((node, vec![group])),
+                            }
+                        }
+                    }
+                }
+                let packets = remote
+                    .into_iter()
+                    .map(|(node, groups)| (node, Some(groups)));
+                running.extend(self.publish(broker, packets));
+            }
+            EventKind::Broadcast => {
+                let nodes = events.remote_nodes(&self.event, groups);
+                let groups = self.groups.as_ref().map(|groups| groups.to_vec());
+                running.extend(
+                    self.publish(broker, nodes.into_iter().map(|node| (node, groups.clone()))),
+                );
+                running.extend(self.deliver_all(broker, EventKind::BroadcastLocal));
+            }
+            EventKind::BroadcastLocal => running.extend(self.deliver_all(broker, self.kind)),
+        }
+        running
+    }
+
+    /// Starts the handlers of this node for another node's packet.
+    pub(crate) fn start_local(&self, broker: &ServiceBroker) -> Deliveries {
+        let groups = self.groups.as_deref();
+        match self.kind {
+            EventKind::Emit => {
+                let chosen = broker.registry().events.choose_local(&self.event, groups);
+                chosen
+                    .iter()
+                    .filter_map(|endpoint| self.deliver(endpoint))
+                    .collect()
+            }
+            kind => self.deliver_all(broker, kind),
+        }
+    }
+
+    fn deliver_all(&self, broker: &ServiceBroker, kind: EventKind) -> Deliveries {
+        let all = broker
+            .registry()
+            .events
+            .all_local(&self.event, self.groups.as_deref());
+        all.iter()
+            .filter_map(|endpoint| self.deliver_as(endpoint, kind))
+            .collect()
+    }
+
+    fn deliver(&self, endpoint: &Arc<EventEndpoint>) -> Option<BoxFuture<'static, ()>> {
+        self.deliver_as(endpoint, self.kind)
+    }
+
+    /// Starts one handler; its failure is logged.
+    fn deliver_as(
+        &self,
+        endpoint: &Arc<EventEndpoint>,
+        kind: EventKind,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let handler = endpoint.handler.clone()?;
+        let target = EventTarget {
+            endpoint: endpoint.clone(),
+            name: self.event.clone(),
+            kind,
+            groups: self.groups.clone(),
+        };
+        let event = self.event.clone();
+        let service = endpoint.service.full_name.clone();
+        let running = handler(Context::for_event(target, self.context()));
+        Some(Box::pin(async move {
+            if let Err(error) = running.await {
+                tracing::error!(%event, %service, ?error, "an event handler failed");
+            }
+        }))
+    }
+
+    fn context(&self) -> ContextInit {
+        let mut init = ContextInit {
+            params: self.data.clone(),
+            ..ContextInit::default()
+        };
+        let mut extra = Extra {
+            headers: self.headers.clone(),
+            ..Extra::default()
+        };
+        match &self.origin {
+            Origin::Here(parent) => {
+                init.parent = parent.clone();
+                init.meta = self.meta.clone();
+            }
+            Origin::Packet(packet) => {
+                init.meta = self.meta.clone();
+                init.level = Some(packet.level);
+                extra.request_id.clone_from(&packet.request_id);
+                extra.parent_id.clone_from(&packet.parent_id);
+                extra.caller.clone_from(&packet.caller);
+                extra.tracing = packet.tracing;
+                extra.peer = packet.sender.clone().into();
+            }
+        }
+        if !matches!(self.origin, Origin::Here(_)) || !extra.headers.is_empty() {
+            init.extra = Some(Box::new(extra));
+        }
+        init
+    }
+
+    /// One packet for each node.
+    fn publish(
+        &self,
+        broker: &ServiceBroker,
+        packets: impl Iterator<Item = (NodeId, Option<Vec<Arc<str>>>)>,
+    ) -> Deliveries {
+        let Some(transit) = broker.transit() else {
+            return Vec::new();
+        };
+        let Origin::Here(parent) = &self.origin else {
+            return Vec::new();
+        };
+        let root = broker.new_id();
+        let packets = packets.map(|(node, groups)| {
+            let packet = EventPacket {
+                id: Some(broker.new_id()),
+                event: self.event.clone(),
+                data: self.data.clone(),
+                groups,
+                broadcast: self.kind == EventKind::Broadcast,
+                meta: self.meta.clone(),
+                headers: transit.has_headers().then(|| self.headers.clone()),
+                level: parent.as_ref().map_or(1, |parent| parent.level() + 1),
+                tracing: parent.as_ref().and_then(Context::tracing),
+                parent_id: parent.as_ref().map(Context::id),
+                request_id: Some(
+                    parent
+                        .as_ref()
+                        .map_or_else(|| root.clone(), Context::request_id),
+                ),
+                caller: parent.as_ref().map(Context::service_name),
+            };
+            transit.clone().send_event(node, packet)
+        });
+        packets.collect()
+    }
+}
+
+impl IntoFuture for Emit<'_> {
+    type Output = Result<()>;
+    type IntoFuture = EmitFuture;
+
+    fn into_future(self) -> EmitFuture {
+        self.send().unwrap_or_else(EmitFuture::failed)
+    }
+}
+
+impl fmt::Debug for Emit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emit")
+            .field("event", &self.event)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An event on its way. Dropping it leaves the delivery to the broker.
+#[must_use = "await it to know that this node's listeners are done"]
+pub struct EmitFuture {
+    running: Deliveries,
+    tasks: Tasks,
+    error: Option<crate::Error>,
+}
+
+impl EmitFuture {
+    fn failed(error: crate::Error) -> Self {
+        Self {
+            running: Vec::new(),
+            tasks: Tasks::default(),
+            error: Some(error),
+        }
+    }
+}
+
+impl Future for EmitFuture {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<()>> {
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Err(error));
+        }
+        self.running
+            .retain_mut(|delivery| delivery.as_mut().poll(cx).is_pending());
+        if self.running.is_empty() {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for EmitFuture {
+    fn drop(&mut self) {
+        if !self.running.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
+            let rest = std::mem::take(&mut self.running);
+            self.tasks.spawn(async move {
+                join_all(rest).await;
+            });
+        }
+    }
+}
+
+impl fmt::Debug for EmitFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EmitFuture({} deliveries)", self.running.len())
+    }
+}

@@ -1,0 +1,314 @@
+//! The broker's options, by the names and units of the reference.
+
+use std::{fmt, time::Duration};
+
+use moleculer_protocol::{Object, ProtocolVersion, Value};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+
+use crate::{Error, Result};
+
+/// Every option of a broker, as a configuration file has them.
+///
+/// Keys, units and defaults are those of Moleculer JS. An unknown key is an
+/// error that names the closest known one; a key that means something only
+/// in JavaScript is taken with a warning.
+///
+/// ```
+/// use moleculer_core::BrokerOptions;
+/// use serde_json::json;
+///
+/// let options = BrokerOptions::from_value(json!({ "namespace": "dev", "requestTimeout": "5s" }))?;
+/// assert_eq!(options.request_timeout.as_secs(), 5);
+///
+/// let error = BrokerOptions::from_value(json!({ "namspace": "dev" })).unwrap_err();
+/// assert_eq!(error.message(), "broker options: unknown key `namspace`; did you mean `namespace`?");
+/// # Ok::<(), moleculer_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BrokerOptions {
+    /// Separates nodes on one medium. Default: empty.
+    pub namespace: String,
+    /// Unique in the namespace. Default: host name and process id.
+    #[serde(rename = "nodeID")]
+    pub node_id: Option<String>,
+    /// Name, URL, or `{type, options}`. Default: none, all calls are local.
+    pub transporter: Option<Value>,
+    /// Name, or `{type, options}`. Default: `JSON`.
+    pub serializer: Option<Value>,
+    /// Protocol version to speak: 4 for Moleculer 0.14, 5 for 0.15. Default: 5.
+    #[serde(deserialize_with = "protocol")]
+    pub protocol: ProtocolVersion,
+    /// Timeout of calls, in ms; 0 for none. Default: 0.
+    pub request_timeout: Millis,
+    /// Deepest allowed nesting of calls; 0 for no limit. Default: 0.
+    pub max_call_level: u32,
+    /// Time between heartbeats, in s; 0 for none. Default: 10.
+    pub heartbeat_interval: Seconds,
+    /// Silence after which a node counts as gone, in s. Default: 30.
+    pub heartbeat_timeout: Seconds,
+    /// Time between looks for dependencies, in ms. Default: 1000.
+    pub dependency_interval: Millis,
+    /// Longest wait for dependencies, in ms; 0 for ever. Default: 0.
+    pub dependency_timeout: Millis,
+    /// Options of the registry.
+    pub registry: RegistryOptions,
+    /// Options of the transit.
+    pub transit: TransitOptions,
+    /// Whether the service `$node` exists. Default: true.
+    pub internal_services: bool,
+    /// Told to other nodes. Default: empty.
+    pub metadata: Object,
+}
+
+/// Options of the registry.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RegistryOptions {
+    /// Whether this node's own actions are preferred. Default: true.
+    pub prefer_local: bool,
+    /// Time between taking the services back and stopping them, in ms, so
+    /// that other nodes stop calling. Default: 100.
+    pub stop_delay: Millis,
+}
+
+/// Options of the transit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TransitOptions {
+    /// Most outgoing requests that may wait for a response; 0 for no limit.
+    /// A call above it fails with `QueueIsFullError`. Default: 50 000.
+    pub max_queue_size: usize,
+    /// Most incoming requests that may run. Above it the transporter stops
+    /// reading where its medium can wait; elsewhere the request is refused
+    /// with `QueueIsFullError`. Default: 10 000.
+    pub max_running_requests: usize,
+    /// Whether a failed first connection is final. Default: false, it is
+    /// retried every 5 s.
+    pub disable_reconnect: bool,
+    /// Whether packets of any protocol version are taken. Default: false.
+    pub disable_version_check: bool,
+    /// Quiet time after a change of services before other nodes are told, in
+    /// ms; 0 tells at once. Default: 1000.
+    pub service_changed_debounce_time: Millis,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            namespace: String::new(),
+            node_id: None,
+            transporter: None,
+            serializer: None,
+            protocol: ProtocolVersion::default(),
+            request_timeout: Millis::default(),
+            max_call_level: 0,
+            heartbeat_interval: Seconds(Duration::from_secs(10)),
+            heartbeat_timeout: Seconds(Duration::from_secs(30)),
+            dependency_interval: Millis(Duration::from_secs(1)),
+            dependency_timeout: Millis::default(),
+            registry: RegistryOptions::default(),
+            transit: TransitOptions::default(),
+            internal_services: true,
+            metadata: Object::new(),
+        }
+    }
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self {
+            prefer_local: true,
+            stop_delay: Millis(Duration::from_millis(100)),
+        }
+    }
+}
+
+impl Default for TransitOptions {
+    fn default() -> Self {
+        Self {
+            max_queue_size: 50_000,
+            max_running_requests: 10_000,
+            disable_reconnect: false,
+            disable_version_check: false,
+            service_changed_debounce_time: Millis(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// Keys that mean something only in JavaScript.
+const ONLY_JAVASCRIPT: &[&str] = &[
+    "Promise",
+    "ServiceFactory",
+    "ContextFactory",
+    "skipProcessEventRegistration",
+    "maxSafeObjectSize",
+    "hotReload",
+    "replOptions",
+    "replCommands",
+    "replDelimiter",
+];
+
+impl BrokerOptions {
+    /// Reads the options object of a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// `BrokerOptionsError` that names the wrong key or value.
+    pub fn from_value(value: impl Into<Value>) -> Result<Self> {
+        let mut value = value.into();
+        if let Value::Object(options) = &mut value {
+            for key in ONLY_JAVASCRIPT {
+                if options.remove(key).is_some() {
+                    tracing::warn!(option = key, "this option has a meaning only in JavaScript");
+                }
+            }
+        }
+        strict("broker options", value)
+    }
+}
+
+/// Reads an options struct, whose type denies unknown fields.
+///
+/// # Errors
+///
+/// `BrokerOptionsError` that says what is wrong in `what`.
+pub fn strict<T: DeserializeOwned>(what: &str, options: impl Into<Value>) -> Result<T> {
+    let options = options.into();
+    if options.as_object().is_none() {
+        return Err(Error::options(format!(
+            "{what}: expected an object, found {options:?}"
+        )));
+    }
+    options
+        .into_type()
+        .map_err(|error| Error::options(format!("{what}: {error}")))
+}
+
+fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ProtocolVersion, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Int(4) => Ok(ProtocolVersion::V4),
+        Value::Int(5) => Ok(ProtocolVersion::V5),
+        Value::String(text) if text == "4" => Ok(ProtocolVersion::V4),
+        Value::String(text) if text == "5" => Ok(ProtocolVersion::V5),
+        other => Err(D::Error::custom(format_args!(
+            "protocol must be 4 or 5, not {other:?}"
+        ))),
+    }
+}
+
+macro_rules! durations {
+    ($($(#[$doc:meta])* $name:ident: $unit:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name(pub Duration);
+
+        impl std::ops::Deref for $name {
+            type Target = Duration;
+            fn deref(&self) -> &Duration {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                duration(&Value::deserialize(deserializer)?, $unit)
+                    .map(Self)
+                    .map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+durations! {
+    /// A time that configuration gives as a number of milliseconds, or as
+    /// text with a unit: `"5s"`.
+    Millis: 1e-3;
+    /// A time that configuration gives as a number of seconds, or as text
+    /// with a unit: `"500ms"`.
+    Seconds: 1.0;
+}
+
+fn duration(value: &Value, unit: f64) -> Result<Duration, String> {
+    let seconds = match value {
+        Value::Null | Value::Undefined => Some(0.0),
+        Value::String(text) => seconds(text, unit),
+        number => number.as_f64().map(|n| n * unit),
+    };
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| {
+            format!("{value:?} is no duration; write a number or a text such as \"500ms\", \"5s\" or \"2m\"")
+        })
+}
+
+fn seconds(text: &str, unit: f64) -> Option<f64> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "" => unit,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    digits.trim().parse::<f64>().ok().map(|n| n * factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn units_are_those_of_the_reference() {
+        let options = json!({
+            "heartbeatInterval": 5, "heartbeatTimeout": "500ms", "requestTimeout": 1500,
+            "protocol": "4", "registry": {"stopDelay": 0}, "transit": {"disableVersionCheck": true}
+        });
+        let options = BrokerOptions::from_value(options).unwrap();
+        assert_eq!(options.heartbeat_interval.as_secs(), 5);
+        assert_eq!(options.heartbeat_timeout.as_millis(), 500);
+        assert_eq!(options.request_timeout.as_millis(), 1500);
+        assert_eq!(options.protocol, ProtocolVersion::V4);
+        assert!(options.registry.stop_delay.is_zero());
+        assert!(options.transit.disable_version_check);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let check = |options: serde_json::Value, expected: &str| {
+            let error = BrokerOptions::from_value(options).unwrap_err();
+            assert!(error.message().contains(expected), "{error}");
+        };
+        check(json!({"nodeId": "a"}), "did you mean `nodeID`?");
+        check(
+            json!({"transit": {"maxQueuSize": 1}}),
+            "did you mean `maxQueueSize`?",
+        );
+        check(json!({"zzz": 1}), "known are namespace");
+        check(json!({"requestTimeout": "soon"}), "is no duration");
+        check(json!({"requestTimeout": -1}), "is no duration");
+        check(json!({"protocol": 3}), "must be 4 or 5");
+        check(json!([]), "expected an object");
+    }
+
+    #[test]
+    fn javascript_only_keys_are_taken() {
+        BrokerOptions::from_value(json!({"hotReload": true})).unwrap();
+    }
+}

@@ -1,0 +1,443 @@
+//! What a handler knows of its call: [`Context`].
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use moleculer_protocol::{NodeId, Object, PacketId, Payload, Value};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::{
+    Error, ErrorKind, Result,
+    broker::{Call, Emit, ServiceBroker},
+    registry::{ActionEndpoint, EventEndpoint},
+};
+
+/// One call of an action or one delivery of an event. A cheap clone.
+///
+/// Calls and events made through it inherit request id, level, caller, meta
+/// and deadline.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+/// Kept small: it is allocated for every call. What few calls need is in `Extra`.
+struct Inner {
+    target: Target,
+    params: Mutex<Payload>,
+    meta: Mutex<Object>,
+    parent: Option<Context>,
+    extra: OnceLock<Box<Extra>>,
+    level: u32,
+}
+
+enum Target {
+    Action(Arc<ActionEndpoint>),
+    Event(Box<EventTarget>),
+}
+
+/// What an event's context knows besides its endpoint.
+pub(crate) struct EventTarget {
+    pub(crate) endpoint: Arc<EventEndpoint>,
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: EventKind,
+    pub(crate) groups: Option<Arc<[Arc<str>]>>,
+}
+
+/// How an event was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// To one listener of each group.
+    Emit,
+    /// To every listener.
+    Broadcast,
+    /// To every listener of this node.
+    BroadcastLocal,
+}
+
+impl EventKind {
+    /// The name in the reference: `emit`, `broadcast`, `broadcastLocal`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Emit => "emit",
+            Self::Broadcast => "broadcast",
+            Self::BroadcastLocal => "broadcastLocal",
+        }
+    }
+}
+
+/// Members of a context that most calls never look at.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) id: OnceLock<PacketId>,
+    pub(crate) request_id: Option<PacketId>,
+    pub(crate) parent_id: Option<PacketId>,
+    pub(crate) caller: Option<Arc<str>>,
+    /// The node that sent the request, or that answered it.
+    pub(crate) peer: OnceLock<NodeId>,
+    pub(crate) headers: Object,
+    pub(crate) response_headers: Mutex<Object>,
+    pub(crate) tracing: Option<bool>,
+    /// What the call or the packet asks for; zero switches the timeout off.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deadline: OnceLock<Deadline>,
+}
+
+/// When a call started and how long it may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline {
+    pub(crate) started: Instant,
+    pub(crate) timeout: Duration,
+}
+
+impl Context {
+    pub(crate) fn for_action(endpoint: Arc<ActionEndpoint>, init: ContextInit) -> Self {
+        Self::new(Target::Action(endpoint), init)
+    }
+
+    pub(crate) fn for_event(target: EventTarget, init: ContextInit) -> Self {
+        Self::new(Target::Event(Box::new(target)), init)
+    }
+
+    fn new(target: Target, init: ContextInit) -> Self {
+        let meta = match &init.parent {
+            Some(parent) => {
+                let mut meta = parent.meta();
+                meta.merge(init.meta);
+                meta
+            }
+            None => init.meta,
+        };
+        let level = init
+            .level
+            .unwrap_or_else(|| init.parent.as_ref().map_or(1, |p| p.level() + 1));
+        Self(Arc::new(Inner {
+            target,
+            params: Mutex::new(init.params),
+            meta: Mutex::new(meta),
+            parent: init.parent,
+            extra: init.extra.map_or_else(OnceLock::new, OnceLock::from),
+            level,
+        }))
+    }
+
+    /// Id of this call; the same on the callee's node.
+    pub fn id(&self) -> PacketId {
+        self.extra().id.get_or_init(|| self.new_id()).clone()
+    }
+
+    /// Id of the root call of this chain of calls.
+    pub fn request_id(&self) -> PacketId {
+        let extra = self.0.extra.get();
+        match extra.and_then(|extra| extra.request_id.clone()) {
+            Some(id) => id,
+            None => self
+                .0
+                .parent
+                .as_ref()
+                .map_or_else(|| self.id(), Self::request_id),
+        }
+    }
+
+    /// Id of the context that made this call.
+    pub fn parent_id(&self) -> Option<PacketId> {
+        let extra = self.0.extra.get();
+        extra
+            .and_then(|extra| extra.parent_id.clone())
+            .or_else(|| self.0.parent.as_ref().map(Self::id))
+    }
+
+    /// Depth of the call: 1 for a root call.
+    pub fn level(&self) -> u32 {
+        self.0.level
+    }
+
+    /// Full name of the service that made this call.
+    pub fn caller(&self) -> Option<Arc<str>> {
+        let extra = self.0.extra.get();
+        extra
+            .and_then(|extra| extra.caller.clone())
+            .or_else(|| self.0.parent.as_ref().map(Self::service_name))
+    }
+
+    /// The node on the other side: in a handler the node that sent the
+    /// request or event, this node itself for a local one.
+    pub fn node_id(&self) -> NodeId {
+        let peer = self.0.extra.get().and_then(|extra| extra.peer.get());
+        peer.unwrap_or_else(|| self.endpoint_node()).clone()
+    }
+
+    /// Full name of the called action; empty in an event.
+    pub fn action(&self) -> &str {
+        match &self.0.target {
+            Target::Action(endpoint) => &endpoint.name,
+            Target::Event(_) => "",
+        }
+    }
+
+    /// Name of the event as it was emitted; empty in an action.
+    pub fn event(&self) -> &str {
+        match &self.0.target {
+            Target::Action(_) => "",
+            Target::Event(target) => &target.name,
+        }
+    }
+
+    /// How the event was sent; `None` in an action.
+    pub fn event_kind(&self) -> Option<EventKind> {
+        match &self.0.target {
+            Target::Action(_) => None,
+            Target::Event(target) => Some(target.kind),
+        }
+    }
+
+    /// The groups that the emitter asked for; empty for all.
+    pub fn event_groups(&self) -> &[Arc<str>] {
+        match &self.0.target {
+            Target::Action(_) => &[],
+            Target::Event(target) => target.groups.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// Group of the listener that handles the event; empty in an action.
+    pub fn listener_group(&self) -> &str {
+        match &self.0.target {
+            Target::Action(_) => "",
+            Target::Event(target) => &target.endpoint.group,
+        }
+    }
+
+    /// Full name of the service whose handler runs.
+    pub fn service_name(&self) -> Arc<str> {
+        match &self.0.target {
+            Target::Action(endpoint) => endpoint.service.full_name.clone(),
+            Target::Event(target) => target.endpoint.service.full_name.clone(),
+        }
+    }
+
+    /// The params, converted; they stay where they are.
+    ///
+    /// # Errors
+    ///
+    /// `ValidationError` when they do not fit `T`.
+    pub fn params<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<T> {
+        fit(self.lock_params().clone())
+    }
+
+    /// The params as they are.
+    pub fn payload(&self) -> Payload {
+        self.lock_params().clone()
+    }
+
+    /// The params for the handler: moved out unless somebody needs them later.
+    pub(crate) fn handler_payload(&self) -> Payload {
+        std::mem::take(&mut *self.lock_params())
+    }
+
+    /// A copy of the metadata.
+    pub fn meta(&self) -> Object {
+        self.lock_meta().clone()
+    }
+
+    /// Sets a member of the metadata; the caller gets it with the result.
+    pub fn set_meta(&self, key: impl Into<String>, value: impl Into<Value>) {
+        self.lock_meta().insert(key, value);
+    }
+
+    /// Sets every member of `other` in the metadata.
+    pub fn merge_meta(&self, other: Object) {
+        if !other.is_empty() {
+            self.lock_meta().merge(other);
+        }
+    }
+
+    /// The headers of this call; they go to the callee only. Protocol 5.
+    pub fn headers(&self) -> Object {
+        self.0
+            .extra
+            .get()
+            .map(|extra| extra.headers.clone())
+            .unwrap_or_default()
+    }
+
+    /// Headers of the response, as far as they are set.
+    pub fn response_headers(&self) -> Object {
+        let extra = self.0.extra.get();
+        extra
+            .map(|extra| lock(&extra.response_headers).clone())
+            .unwrap_or_default()
+    }
+
+    /// Sets a header of the response. Protocol 5.
+    pub fn set_response_header(&self, key: impl Into<String>, value: impl Into<Value>) {
+        lock(&self.extra().response_headers).insert(key, value);
+    }
+
+    /// The broker that runs this handler.
+    ///
+    /// # Errors
+    ///
+    /// When the broker is gone.
+    pub fn broker(&self) -> Result<ServiceBroker> {
+        let broker = match &self.0.target {
+            Target::Action(endpoint) => &endpoint.broker,
+            Target::Event(target) => &target.endpoint.broker,
+        };
+        broker
+            .upgrade()
+            .ok_or_else(|| Error::internal("the broker of this context is gone"))
+    }
+
+    /// Calls an action as a part of this call: see [`ServiceBroker::call`].
+    pub fn call<'a, R>(
+        &'a self,
+        action: &'a str,
+        params: impl serde::Serialize + Send + Sync + 'static,
+    ) -> Call<'a, R> {
+        Call::new(action, Payload::new(params)).within(self)
+    }
+
+    /// Emits an event as a part of this call: see [`ServiceBroker::emit`].
+    pub fn emit<'a>(
+        &'a self,
+        event: &'a str,
+        data: impl serde::Serialize + Send + Sync + 'static,
+    ) -> Emit<'a> {
+        Emit::new(event, Payload::new(data), EventKind::Emit).within(self)
+    }
+
+    /// Sends an event to every listener: see [`ServiceBroker::broadcast`].
+    pub fn broadcast<'a>(
+        &'a self,
+        event: &'a str,
+        data: impl serde::Serialize + Send + Sync + 'static,
+    ) -> Emit<'a> {
+        Emit::new(event, Payload::new(data), EventKind::Broadcast).within(self)
+    }
+
+    /// Sends an event to every listener of this node.
+    pub fn broadcast_local<'a>(
+        &'a self,
+        event: &'a str,
+        data: impl serde::Serialize + Send + Sync + 'static,
+    ) -> Emit<'a> {
+        Emit::new(event, Payload::new(data), EventKind::BroadcastLocal).within(self)
+    }
+
+    pub(crate) fn extra(&self) -> &Extra {
+        self.0.extra.get_or_init(Box::default)
+    }
+
+    /// What the call or the packet asked for.
+    pub(crate) fn asked_timeout(&self) -> Option<Duration> {
+        self.0.extra.get().and_then(|extra| extra.timeout)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        self.0
+            .extra
+            .get()
+            .and_then(|extra| extra.deadline.get().copied())
+    }
+
+    pub(crate) fn tracing(&self) -> Option<bool> {
+        let extra = self.0.extra.get();
+        extra
+            .and_then(|extra| extra.tracing)
+            .or_else(|| self.0.parent.as_ref().and_then(Self::tracing))
+    }
+
+    /// The timeout for a call that this one makes: what is left of our own
+    /// time, or less if `asked` is less.
+    pub(crate) fn child_timeout(
+        &self,
+        action: &str,
+        asked: Option<Duration>,
+    ) -> Result<Option<Duration>> {
+        let Some(deadline) = self.deadline() else {
+            return Ok(asked);
+        };
+        let left = deadline.timeout.saturating_sub(deadline.started.elapsed());
+        if left.is_zero() {
+            let local = self.broker()?.node_id().clone();
+            return Err(Error::about_action(
+                ErrorKind::RequestSkipped,
+                action,
+                Some(&local),
+            ));
+        }
+        Ok(Some(
+            asked
+                .filter(|asked| !asked.is_zero())
+                .map_or(left, |asked| asked.min(left)),
+        ))
+    }
+
+    /// Another context for the same target and call, as retries need it.
+    pub(crate) fn action_endpoint(&self) -> Option<&Arc<ActionEndpoint>> {
+        match &self.0.target {
+            Target::Action(endpoint) => Some(endpoint),
+            Target::Event(_) => None,
+        }
+    }
+
+    fn endpoint_node(&self) -> &NodeId {
+        match &self.0.target {
+            Target::Action(endpoint) => &endpoint.node.id,
+            Target::Event(target) => &target.endpoint.node.id,
+        }
+    }
+
+    fn new_id(&self) -> PacketId {
+        self.broker()
+            .map_or_else(|_| PacketId::from(""), |broker| broker.new_id())
+    }
+
+    fn lock_params(&self) -> std::sync::MutexGuard<'_, Payload> {
+        lock(&self.0.params)
+    }
+
+    fn lock_meta(&self) -> std::sync::MutexGuard<'_, Object> {
+        lock(&self.0.meta)
+    }
+}
+
+/// A panic while one of these short locks is held leaves a whole value behind.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes params out, as a validation error when they do not fit.
+pub(crate) fn fit<T: DeserializeOwned + Send + Sync + 'static>(payload: Payload) -> Result<T> {
+    payload.take().map_err(|error| misfit(&error))
+}
+
+pub(crate) fn misfit(error: &moleculer_protocol::DecodeError) -> Error {
+    Error::new(
+        ErrorKind::Validation,
+        format!("Parameters validation error! {error}"),
+    )
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("action", &self.action())
+            .field("event", &self.event())
+            .field("level", &self.level())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a new context is made from.
+#[derive(Default)]
+pub(crate) struct ContextInit {
+    pub(crate) params: Payload,
+    pub(crate) meta: Object,
+    pub(crate) parent: Option<Context>,
+    /// From a packet; otherwise one more than the parent's.
+    pub(crate) level: Option<u32>,
+    pub(crate) extra: Option<Box<Extra>>,
+}

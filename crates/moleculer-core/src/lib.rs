@@ -1,0 +1,48 @@
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod broker;
+mod config;
+mod context;
+mod discoverer;
+mod error;
+mod host;
+mod internal;
+mod middleware;
+mod plugins;
+mod registry;
+mod service;
+mod system;
+mod transit;
+mod transporter;
+
+pub use moleculer_protocol as protocol;
+pub use moleculer_protocol::{NodeId, Object, PacketId, Payload, ProtocolVersion, Value};
+
+pub use self::{
+    body::{Body, FromBody, IntoBody},
+    broker::{BrokerBuilder, Call, CallFuture, Emit, EmitFuture, Response, ServiceBroker},
+    config::{BrokerOptions, Millis, RegistryOptions, Seconds, TransitOptions, strict},
+    context::{Context, EventKind},
+    discoverer::{Discoverer, DynDiscoverer, LocalDiscoverer},
+    error::{Error, ErrorKind, Result},
+    host::{Delivery, Flow, Host, NodeView, PeerAddress},
+    middleware::{ActionSite, Chain, EventSite, Middleware},
+    plugins::{IntoTransporter, PluginSource, Plugins, SerializerPlugin, TransporterPlugin},
+    service::{
+        Action, ActionDef, ActionFn, Event, EventDef, EventFn, FromContext, Handler, IntoService,
+        Meta, Params, Service, ServiceBuilder, SharedParams, State, Visibility,
+    },
+    transporter::{
+        DynTransporter, InProcessNetwork, InProcessTransporter, Transporter,
+        TransporterCapabilities, TryPublishError,
+    },
+};
+
+/// For the output of `moleculer-macros` only; no stable interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use futures_util::future::BoxFuture;
+
+    pub use crate::service::{run_handler, run_lifecycle};
+}

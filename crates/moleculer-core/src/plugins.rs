@@ -1,0 +1,295 @@
+//! Choosing plug-ins by value, by name or by URL: [`Plugins`].
+
+use std::{fmt, sync::Arc};
+
+use moleculer_protocol::{JsonSerializer, Object, Serializer, Value};
+
+use crate::{
+    Error, Result,
+    transporter::{DynTransporter, Transporter},
+};
+
+/// The plug-ins that can be chosen by name or URL.
+///
+/// The facade `moleculer` knows those whose features are on; add your own
+/// with [`transporter`](Self::transporter) and [`serializer`](Self::serializer).
+#[derive(Clone, Debug, Default)]
+pub struct Plugins {
+    transporters: Vec<TransporterPlugin>,
+    serializers: Vec<SerializerPlugin>,
+    /// Names that exist, and the feature that compiles them in.
+    missing: Vec<(&'static str, &'static str)>,
+}
+
+/// A transporter that can be chosen by name or URL.
+#[derive(Clone, Copy, Debug)]
+pub struct TransporterPlugin {
+    /// The name in configuration, in the reference's spelling; case does not matter.
+    pub name: &'static str,
+    /// URL schemes, without `://`.
+    pub schemes: &'static [&'static str],
+    /// Makes one.
+    pub build: fn(PluginSource) -> Result<Arc<dyn DynTransporter>>,
+}
+
+/// A serializer that can be chosen by name.
+#[derive(Clone, Copy, Debug)]
+pub struct SerializerPlugin {
+    /// The name in configuration, in the reference's spelling; case does not matter.
+    pub name: &'static str,
+    /// Makes one.
+    pub build: fn(Object) -> Result<Arc<dyn Serializer>>,
+}
+
+/// What configuration says of a plug-in besides its name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PluginSource {
+    /// A URL, whole.
+    Url(String),
+    /// An options object; empty when only the name was given.
+    Options(Object),
+}
+
+impl Plugins {
+    /// Only what is built in: the JSON serializer.
+    pub fn core() -> Self {
+        Self::default().serializer(SerializerPlugin {
+            name: "JSON",
+            build: |options| no_options("JSON", &options).map(|()| Arc::new(JsonSerializer) as _),
+        })
+    }
+
+    /// Adds a transporter.
+    #[must_use]
+    pub fn transporter(mut self, plugin: TransporterPlugin) -> Self {
+        self.transporters.push(plugin);
+        self
+    }
+
+    /// Adds a serializer.
+    #[must_use]
+    pub fn serializer(mut self, plugin: SerializerPlugin) -> Self {
+        self.serializers.push(plugin);
+        self
+    }
+
+    /// Names a plug-in that exists but is not compiled in, and its feature.
+    #[must_use]
+    pub fn missing(mut self, name: &'static str, feature: &'static str) -> Self {
+        self.missing.push((name, feature));
+        self
+    }
+
+    /// Makes the transporter that `choice` names: a name, a URL, or
+    /// `{type, options}`.
+    ///
+    /// # Errors
+    ///
+    /// `BrokerOptionsError` when there is none of that name, with the feature
+    /// to enable if that is why, or when its options are wrong.
+    pub fn make_transporter(&self, choice: &Value) -> Result<Arc<dyn DynTransporter>> {
+        let (name, source) = split("transporter", choice)?;
+        let scheme = name
+            .split_once("://")
+            .map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let plugin = self.transporters.iter().find(|plugin| match &scheme {
+            Some(scheme) => plugin.schemes.contains(&scheme.as_str()),
+            None => plugin.name.eq_ignore_ascii_case(&name),
+        });
+        match (plugin, scheme) {
+            (Some(plugin), None) => (plugin.build)(PluginSource::Options(source)),
+            (Some(plugin), Some(_)) => (plugin.build)(PluginSource::Url(name)),
+            (None, scheme) => {
+                let known = self.transporters.iter().map(|plugin| plugin.name);
+                Err(self.unknown("transporter", &name, scheme.as_deref(), known))
+            }
+        }
+    }
+
+    /// Makes the serializer that `choice` names: a name or `{type, options}`.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_transporter`](Self::make_transporter).
+    pub fn make_serializer(&self, choice: &Value) -> Result<Arc<dyn Serializer>> {
+        let (name, options) = split("serializer", choice)?;
+        match self
+            .serializers
+            .iter()
+            .find(|plugin| plugin.name.eq_ignore_ascii_case(&name))
+        {
+            Some(plugin) => (plugin.build)(options),
+            None => {
+                let known = self.serializers.iter().map(|plugin| plugin.name);
+                Err(self.unknown("serializer", &name, None, known))
+            }
+        }
+    }
+
+    fn unknown<'a>(
+        &self,
+        family: &str,
+        name: &str,
+        scheme: Option<&str>,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Error {
+        let wanted = scheme.unwrap_or(name);
+        let missing = self
+            .missing
+            .iter()
+            .find(|(missing, _)| missing.eq_ignore_ascii_case(wanted));
+        let advice = match missing {
+            Some((_, feature)) => {
+                format!("enable the feature `{feature}` of the crate `moleculer`")
+            }
+            None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        Error::options(format!("Invalid {family} type '{wanted}'. ({advice})"))
+            .with_data(Object::from([("type", wanted)]))
+    }
+}
+
+/// A choice as a name (or URL) and options.
+fn split(family: &str, choice: &Value) -> Result<(String, Object)> {
+    match choice {
+        Value::String(name) => Ok((name.clone(), Object::new())),
+        Value::Object(choice) => {
+            let name = choice.get("type").and_then(Value::as_str).ok_or_else(|| {
+                Error::options(format!(
+                    "the {family} needs a `type`, as in {{\"type\": \"TCP\"}}"
+                ))
+            })?;
+            if let Some(key) = choice
+                .keys()
+                .find(|key| !matches!(*key, "type" | "options"))
+            {
+                return Err(Error::options(format!(
+                    "{family}: unknown key `{key}`; put what belongs to {name} into `options`"
+                )));
+            }
+            match choice.get("options") {
+                None | Some(Value::Null) => Ok((name.to_owned(), Object::new())),
+                Some(Value::Object(options)) => Ok((name.to_owned(), options.clone())),
+                Some(Value::String(url)) if url.contains("://") => Ok((url.clone(), Object::new())),
+                Some(other) => Err(Error::options(format!(
+                    "the options of {family} {name} must be an object, not {other:?}"
+                ))),
+            }
+        }
+        other => Err(Error::options(format!(
+            "the {family} must be a name, a URL or {{type, options}}, not {other:?}"
+        ))),
+    }
+}
+
+/// For plug-ins without options.
+pub(crate) fn no_options(name: &str, options: &Object) -> Result<()> {
+    match options.keys().next() {
+        None => Ok(()),
+        Some(key) => Err(Error::options(format!(
+            "{name} has no options, but got `{key}`"
+        ))),
+    }
+}
+
+/// What can be given as a transporter: a value, a builder, a name or a URL.
+pub trait IntoTransporter {
+    /// Makes it; names and URLs are looked up in `plugins`.
+    ///
+    /// # Errors
+    ///
+    /// `BrokerOptionsError` when it cannot be made.
+    fn into_transporter(self, plugins: &Plugins) -> Result<Arc<dyn DynTransporter>>;
+}
+
+impl<T: Transporter> IntoTransporter for T {
+    fn into_transporter(self, _: &Plugins) -> Result<Arc<dyn DynTransporter>> {
+        Ok(Arc::new(self))
+    }
+}
+
+impl IntoTransporter for &str {
+    fn into_transporter(self, plugins: &Plugins) -> Result<Arc<dyn DynTransporter>> {
+        plugins.make_transporter(&self.into())
+    }
+}
+
+impl IntoTransporter for String {
+    fn into_transporter(self, plugins: &Plugins) -> Result<Arc<dyn DynTransporter>> {
+        plugins.make_transporter(&self.into())
+    }
+}
+
+impl IntoTransporter for Value {
+    fn into_transporter(self, plugins: &Plugins) -> Result<Arc<dyn DynTransporter>> {
+        plugins.make_transporter(&self)
+    }
+}
+
+impl fmt::Display for PluginSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => f.write_str(url),
+            Self::Options(options) => write!(f, "{options:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn plugins() -> Plugins {
+        let fake = TransporterPlugin {
+            name: "Fake",
+            schemes: &["fake"],
+            build: |source| Err(Error::internal(format!("made from {source}"))),
+        };
+        Plugins::core()
+            .transporter(fake)
+            .missing("NATS", "transporter-nats")
+    }
+
+    #[test]
+    fn names_urls_and_objects() {
+        let check = |choice: serde_json::Value, expected: &str| {
+            let error = plugins().make_transporter(&choice.into()).unwrap_err();
+            assert!(error.message().contains(expected), "{error}");
+        };
+        check(json!("fake"), "made from {}");
+        check(json!("FAKE"), "made from {}");
+        check(json!("fake://x"), "made from fake://x");
+        check(
+            json!({"type": "Fake", "options": {"a": 1}}),
+            r#"made from {"a": 1}"#,
+        );
+        check(
+            json!({"type": "Fake", "options": "fake://x"}),
+            "made from fake://x",
+        );
+        check(
+            json!({"type": "Fake", "option": {}}),
+            "unknown key `option`",
+        );
+        check(json!({"options": {}}), "needs a `type`");
+        check(
+            json!("kafka"),
+            "Invalid transporter type 'kafka'. (known are Fake)",
+        );
+        check(json!("nats://h"), "enable the feature `transporter-nats`");
+        check(json!(5), "must be a name");
+    }
+
+    #[test]
+    fn serializers_by_name() {
+        assert_eq!(
+            plugins().make_serializer(&"json".into()).unwrap().name(),
+            "JSON"
+        );
+        let options = json!({"type": "JSON", "options": {"x": 1}});
+        assert!(plugins().make_serializer(&options.into()).is_err());
+        assert!(plugins().make_serializer(&"Avro".into()).is_err());
+    }
+}

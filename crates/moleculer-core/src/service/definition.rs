@@ -1,0 +1,157 @@
+//! What is known of an action or event besides its handler.
+
+use std::{sync::Arc, time::Duration};
+
+use moleculer_protocol::{Object, Value};
+
+/// An action as it is published to other nodes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ActionDef {
+    /// Full name, with the service's.
+    pub name: Arc<str>,
+    /// Name within the service.
+    pub raw_name: Arc<str>,
+    /// Who may call it.
+    pub visibility: Visibility,
+    /// Default timeout of its calls; zero for none, `None` for the broker's.
+    pub timeout: Option<Duration>,
+    /// Whether the handler runs on when its caller gave up.
+    pub detached: bool,
+    /// Any further member: published as it is, for gateways and tools.
+    pub extra: Object,
+}
+
+/// Who may call an action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Visibility {
+    /// Everybody, through a gateway too.
+    #[default]
+    Published,
+    /// Every node, but no gateway.
+    Public,
+    /// This node only.
+    Protected,
+    /// Nobody by name: only the service itself.
+    Private,
+}
+
+impl Visibility {
+    /// The name in definitions.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Public => "public",
+            Self::Protected => "protected",
+            Self::Private => "private",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [
+            Self::Published,
+            Self::Public,
+            Self::Protected,
+            Self::Private,
+        ]
+        .into_iter()
+        .find(|visibility| visibility.as_str() == name)
+    }
+}
+
+impl ActionDef {
+    pub(crate) fn new(raw_name: &str) -> Self {
+        Self {
+            name: raw_name.into(),
+            raw_name: raw_name.into(),
+            visibility: Visibility::default(),
+            timeout: None,
+            detached: false,
+            extra: Object::new(),
+        }
+    }
+
+    /// The members in the order of the reference: `rawName` and `name` last.
+    pub(crate) fn to_object(&self) -> Object {
+        let mut object = self.extra.clone();
+        if let Some(timeout) = self.timeout {
+            object.insert("timeout", timeout.as_millis() as u64);
+        }
+        if self.visibility != Visibility::Published {
+            object.insert("visibility", self.visibility.as_str());
+        }
+        object.insert("rawName", &*self.raw_name);
+        object.insert("name", &*self.name);
+        object
+    }
+
+    /// Reads another node's definition; `None` when its visibility keeps it
+    /// from being called from here.
+    pub(crate) fn from_object(name: &str, mut object: Object) -> Option<Self> {
+        let visibility = match object.remove("visibility") {
+            None | Some(Value::Null | Value::Undefined) => Visibility::Published,
+            Some(value) => Visibility::parse(value.as_str()?)?,
+        };
+        if matches!(visibility, Visibility::Protected | Visibility::Private) {
+            return None;
+        }
+        let timeout = object
+            .remove("timeout")
+            .and_then(|timeout| timeout.as_f64());
+        let raw_name = object.remove("rawName");
+        object.remove("name");
+        Some(Self {
+            name: name.into(),
+            raw_name: raw_name
+                .as_ref()
+                .and_then(Value::as_str)
+                .unwrap_or(name)
+                .into(),
+            visibility,
+            timeout: timeout.and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok()),
+            detached: false,
+            extra: object,
+        })
+    }
+}
+
+/// An event listener as it is published to other nodes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct EventDef {
+    /// Name or pattern.
+    pub name: Arc<str>,
+    /// Group that shares each event; the service's name by default.
+    pub group: Option<Arc<str>>,
+    /// Any further member.
+    pub extra: Object,
+}
+
+impl EventDef {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            group: None,
+            extra: Object::new(),
+        }
+    }
+
+    pub(crate) fn to_object(&self) -> Object {
+        let mut object = self.extra.clone();
+        if let Some(group) = &self.group {
+            object.insert("group", &**group);
+        }
+        object.insert("name", &*self.name);
+        object
+    }
+
+    pub(crate) fn from_object(name: &str, mut object: Object) -> Self {
+        let group = object.remove("group");
+        object.remove("name");
+        Self {
+            name: name.into(),
+            group: group.as_ref().and_then(Value::as_str).map(Arc::from),
+            extra: object,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Handlers: async functions whose arguments are taken from the context.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Body, Context, Error, IntoBody, Result,
+    context::{fit, misfit},
+};
+
+/// An action's handler with everything wrapped around it.
+pub type ActionFn = Arc<dyn Fn(Context) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
+
+/// An event's handler with everything wrapped around it.
+pub type EventFn = Arc<dyn Fn(Context) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+
+/// Something that a handler can ask for as an argument.
+///
+/// Provided: [`Params`], [`SharedParams`], [`Meta`], [`State`] and
+/// [`Context`]; add your own by implementing this.
+///
+/// ```
+/// use moleculer_core::{Context, FromContext, Result};
+///
+/// /// The depth of the call.
+/// struct Level(u32);
+///
+/// impl<S> FromContext<S> for Level {
+///     fn from_context(ctx: &Context, _: &S) -> Result<Self> {
+///         Ok(Self(ctx.level()))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a handler",
+    label = "not something that can be taken from a context",
+    note = "arguments are `Params<T>`, `SharedParams<T>`, `Meta<T>`, `State<S>`, `Context`, or your own `FromContext`"
+)]
+pub trait FromContext<S>: Sized {
+    /// Takes it from the context or the service's state.
+    ///
+    /// # Errors
+    ///
+    /// The call fails with this error; the handler does not run.
+    fn from_context(ctx: &Context, state: &S) -> Result<Self>;
+}
+
+/// The params as `T`, moved out of the call.
+#[derive(Clone, Copy, Debug)]
+pub struct Params<T>(pub T);
+
+impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for Params<T> {
+    fn from_context(ctx: &Context, _: &S) -> Result<Self> {
+        fit(ctx.handler_payload()).map(Self)
+    }
+}
+
+/// The params as `T`, shared with whoever else holds them: an event to many
+/// listeners of one node copies nothing.
+#[derive(Clone, Debug)]
+pub struct SharedParams<T>(pub Arc<T>);
+
+impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for SharedParams<T> {
+    fn from_context(ctx: &Context, _: &S) -> Result<Self> {
+        ctx.handler_payload()
+            .share()
+            .map(Self)
+            .map_err(|error| misfit(&error))
+    }
+}
+
+/// The metadata of the call as `T`.
+#[derive(Clone, Copy, Debug)]
+pub struct Meta<T>(pub T);
+
+impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for Meta<T> {
+    fn from_context(ctx: &Context, _: &S) -> Result<Self> {
+        let meta = moleculer_protocol::Value::from(ctx.meta());
+        meta.into_type()
+            .map(Self)
+            .map_err(|error| misfit(&error.within("meta")))
+    }
+}
+
+/// A clone of the service's state.
+#[derive(Clone, Copy, Debug)]
+pub struct State<S>(pub S);
+
+impl<S: Clone> FromContext<S> for State<S> {
+    fn from_context(_: &Context, state: &S) -> Result<Self> {
+        Ok(Self(state.clone()))
+    }
+}
+
+impl<S> FromContext<S> for Context {
+    fn from_context(ctx: &Context, _: &S) -> Result<Self> {
+        Ok(ctx.clone())
+    }
+}
+
+/// An async function with up to six [`FromContext`] arguments that returns
+/// `Result<T, E>`, where `T` is serializable and `E` becomes an [`Error`].
+#[diagnostic::on_unimplemented(
+    message = "this is no handler",
+    note = "a handler is an `async fn` whose arguments implement `FromContext` and that returns `Result<T, E>` with `T: Serialize` and `E: Into<Error>`"
+)]
+pub trait Handler<Args, S>: Send + Sync + 'static {
+    /// Takes the arguments and starts the function.
+    fn call(&self, ctx: Context, state: &S) -> BoxFuture<'static, Result<Body>>;
+}
+
+macro_rules! handlers {
+    ($(($($arg:ident)*))*) => {$(
+        impl<F, Fut, T, E, S, $($arg,)*> Handler<($($arg,)*), S> for F
+        where
+            F: Fn($($arg,)*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<T, E>> + Send + 'static,
+            T: IntoBody,
+            E: Into<Error>,
+            $($arg: FromContext<S>,)*
+        {
+            #[allow(non_snake_case, unused_variables, reason = "one binding for each argument, maybe none")]
+            fn call(&self, ctx: Context, state: &S) -> BoxFuture<'static, Result<Body>> {
+                run_handler(|| {
+                    $(let $arg = $arg::from_context(&ctx, state)?;)*
+                    Ok(self($($arg,)*))
+                })
+            }
+        }
+    )*};
+}
+
+handlers! { () (A) (A B) (A B C) (A B C D) (A B C D G) (A B C D G H) }
+
+/// Starts a handler's future; a panic in it, or before it, is an error.
+#[doc(hidden)]
+pub fn run_handler<Fut, T, E>(
+    start: impl FnOnce() -> Result<Fut>,
+) -> BoxFuture<'static, Result<Body>>
+where
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+    T: IntoBody,
+    E: Into<Error>,
+{
+    match catch_unwind(AssertUnwindSafe(start)) {
+        Ok(Ok(future)) => Box::pin(async move {
+            match AssertUnwindSafe(future).catch_unwind().await {
+                Ok(Ok(value)) => Ok(value.into_body()),
+                Ok(Err(error)) => Err(error.into()),
+                Err(panic) => Err(panic_error(&*panic)),
+            }
+        }),
+        Ok(Err(error)) => failed(error),
+        Err(panic) => failed(panic_error(&*panic)),
+    }
+}
+
+/// Starts a lifecycle handler; as [`run_handler`], without a result.
+#[doc(hidden)]
+pub fn run_lifecycle<Fut, E>(future: Fut) -> BoxFuture<'static, Result<()>>
+where
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<Error>,
+{
+    Box::pin(async move {
+        match AssertUnwindSafe(future).catch_unwind().await {
+            Ok(result) => result.map_err(Into::into),
+            Err(panic) => Err(panic_error(&*panic)),
+        }
+    })
+}
+
+fn failed(error: Error) -> BoxFuture<'static, Result<Body>> {
+    Box::pin(std::future::ready(Err(error)))
+}
+
+/// A panic as the caller sees it: `MoleculerError`, 500.
+pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a handler panicked");
+    Error::internal(message).with_type("PANIC")
+}

@@ -1,0 +1,196 @@
+//! Between the broker and one transporter: packets out, packets in.
+
+mod host;
+mod inbound;
+mod outbound;
+mod pending;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use moleculer_protocol::{NodeId, PacketKind, ProtocolVersion, Serializer, Topic};
+use tokio::sync::Notify;
+
+use self::{host::TransitHost, pending::Pending};
+use crate::{
+    ActionFn, Host, Object, Result, ServiceBroker,
+    broker::{Phase, WeakBroker},
+    discoverer::{DynDiscoverer, LocalDiscoverer},
+    transporter::DynTransporter,
+};
+
+/// Time between attempts to connect, when the first one failed.
+const RECONNECT: Duration = Duration::from_secs(5);
+
+/// One transporter with its serializer, its discoverer and the calls that
+/// wait for a response over it.
+pub(crate) struct Transit {
+    transporter: Arc<dyn DynTransporter>,
+    serializer: Arc<dyn Serializer>,
+    discoverer: Arc<dyn DynDiscoverer>,
+    broker: WeakBroker,
+    node_id: NodeId,
+    protocol: ProtocolVersion,
+    disable_version_check: bool,
+    pending: Pending,
+    /// Incoming requests that run now, and their limit.
+    running: AtomicUsize,
+    max_running: usize,
+    /// Notified when `running` falls below its limit.
+    room: Notify,
+    connected: AtomicBool,
+    info_changed: Notify,
+}
+
+impl Transit {
+    pub(crate) fn new(
+        transporter: Arc<dyn DynTransporter>,
+        serializer: Arc<dyn Serializer>,
+        broker: &ServiceBroker,
+    ) -> Arc<Self> {
+        let options = broker.options();
+        let discoverer = transporter.discoverer().unwrap_or_else(|| {
+            Arc::new(LocalDiscoverer::new(
+                *options.heartbeat_interval,
+                *options.heartbeat_timeout,
+            ))
+        });
+        Arc::new(Self {
+            transporter,
+            serializer,
+            discoverer,
+            broker: broker.downgrade(),
+            node_id: broker.node_id().clone(),
+            protocol: options.protocol,
+            disable_version_check: options.transit.disable_version_check,
+            pending: Pending::new(options.transit.max_queue_size),
+            running: AtomicUsize::new(0),
+            max_running: options.transit.max_running_requests.max(1),
+            room: Notify::new(),
+            connected: AtomicBool::new(false),
+            info_changed: Notify::new(),
+        })
+    }
+
+    pub(crate) fn transporter_name(&self) -> &'static str {
+        self.transporter.name()
+    }
+
+    /// Number of requests that wait for a response.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether this protocol version has headers.
+    pub(crate) fn has_headers(&self) -> bool {
+        self.protocol == ProtocolVersion::V5
+    }
+
+    /// Connects, retrying what a retry may mend; subscribes; finds the others.
+    pub(crate) async fn connect(self: &Arc<Self>) -> Result<()> {
+        let Some(broker) = self.broker.upgrade() else {
+            return Ok(());
+        };
+        let host = Host::new(TransitHost::new(self, &broker));
+        while let Err(error) = self.transporter.connect_dyn(host.clone()).await {
+            let give_up = broker.options().transit.disable_reconnect || !error.retryable();
+            if give_up {
+                return Err(error);
+            }
+            tracing::warn!(transporter = self.transporter_name(), %error, "not connected; next attempt in 5 s");
+            tokio::time::sleep(RECONNECT).await;
+            if broker.inner().phase() >= Phase::Stopping {
+                return Err(error);
+            }
+        }
+        self.transporter.subscribe_dyn(self.topics()).await?;
+        self.connected.store(true, Ordering::Release);
+        self.discoverer.start_dyn(host).await?;
+        self.discoverer.discover_dyn(None).await?;
+        self.spawn_info_sender(&broker);
+        let data = Object::from([("wasReconnect", false)]);
+        broker.announce_event("$transporter.connected", data);
+        Ok(())
+    }
+
+    /// In the order of the reference.
+    fn topics(&self) -> Vec<Topic> {
+        use PacketKind as K;
+        let own = |kind| Topic::node(kind, self.node_id.clone());
+        vec![
+            own(K::Event),
+            own(K::Request),
+            own(K::Response),
+            Topic::all(K::Discover),
+            own(K::Discover),
+            Topic::all(K::Info),
+            own(K::Info),
+            Topic::all(K::Disconnect),
+            Topic::all(K::Heartbeat),
+            Topic::all(K::Ping),
+            own(K::Ping),
+            own(K::Pong),
+        ]
+    }
+
+    /// Tells other nodes about changed services once it has been quiet.
+    fn spawn_info_sender(self: &Arc<Self>, broker: &ServiceBroker) {
+        let transit = self.clone();
+        let quiet = *broker.options().transit.service_changed_debounce_time;
+        broker.inner().tasks.spawn(async move {
+            loop {
+                transit.info_changed.notified().await;
+                while !quiet.is_zero()
+                    && tokio::time::timeout(quiet, transit.info_changed.notified())
+                        .await
+                        .is_ok()
+                {}
+                transit.send_local_info().await;
+            }
+        });
+    }
+
+    pub(crate) fn local_info_changed(&self) {
+        self.info_changed.notify_one();
+    }
+
+    pub(crate) async fn send_local_info(&self) {
+        if !self.connected.load(Ordering::Acquire) {
+            return;
+        }
+        if let Err(error) = self.discoverer.send_local_info_dyn(None).await {
+            tracing::warn!(%error, "this node's info was not sent");
+        }
+    }
+
+    /// Says goodbye, disconnects, and rejects what still waits.
+    pub(crate) async fn disconnect(&self) {
+        let was_connected = self.connected.swap(false, Ordering::AcqRel);
+        if was_connected && let Err(error) = self.discoverer.stop_dyn().await {
+            tracing::warn!(%error, "the goodbye was not sent");
+        }
+        if let Err(error) = self.transporter.disconnect_dyn().await {
+            tracing::warn!(%error, transporter = self.transporter_name(), "not disconnected cleanly");
+        }
+        self.pending.reject_all();
+    }
+
+    /// The handler of every action of other nodes: sends the request.
+    pub(crate) fn request_fn(self: &Arc<Self>) -> ActionFn {
+        let transit = Arc::downgrade(self);
+        Arc::new(move |ctx| match transit.upgrade() {
+            Some(transit) => transit.request(&ctx),
+            None => Box::pin(std::future::ready(Err(crate::broker::stopped()))),
+        })
+    }
+
+    /// A node is gone: what waits for it is rejected.
+    pub(crate) fn node_gone(&self, node: &NodeId) {
+        self.pending.reject_node(node);
+    }
+}

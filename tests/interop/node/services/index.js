@@ -1,0 +1,16 @@
+import { aes } from "./aes.js";
+import { echo } from "./echo.js";
+import { listener } from "./listener.js";
+import { probe } from "./probe/index.js";
+import { test } from "./test.js";
+
+/** Every service by name, as a function of the Moleculer package in use. */
+export const services = {
+  aes,
+  echo,
+  mail: () => listener("mail"),
+  payment: () => listener("payment"),
+  probe,
+  test,
+  users: () => listener("users"),
+};

@@ -1,0 +1,187 @@
+//! The command line.
+
+use crate::{report::Require, suites::Suite, tools::Tool};
+
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask <command>
+
+commands:
+  test [--require all|NAME,..] [--only SUITE,..]
+      gets what the tests need, runs them, prints a table of the results
+      --require  a skip for want of NAME is a failure; `all` also covers tests
+                 that are ignored without a reason (CI=true implies it)
+      --only     runs these suites instead of all
+  bench [ARGS..]
+      runs the benchmarks; ARGS go to them (`--help` lists theirs)";
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Command {
+    Help,
+    Test(TestArgs),
+    Bench(Vec<String>),
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct TestArgs {
+    pub(crate) require: Require,
+    pub(crate) suites: Vec<Suite>,
+}
+
+impl Command {
+    /// Parses the arguments after the program's name.
+    ///
+    /// # Errors
+    ///
+    /// A message that names the argument and the ones that would be valid.
+    pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let mut args = args.into_iter();
+        match args.next().as_deref() {
+            Some("test") => parse_test(args),
+            Some("bench") => Ok(Self::Bench(args.collect())),
+            Some("help" | "--help" | "-h") => Ok(Self::Help),
+            Some(other) => Err(format!(
+                "unknown command `{other}`; valid: test, bench, help"
+            )),
+            None => Err("no command given; valid: test, bench, help".to_owned()),
+        }
+    }
+}
+
+fn parse_test(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut require = Require::Nothing;
+    let mut suites = Suite::ALL.to_vec();
+    while let Some(arg) = args.next() {
+        let (option, inline) = match arg.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_owned())),
+            None => (arg.as_str(), None),
+        };
+        match option {
+            "--require" => require = parse_require(&value(option, inline, &mut args)?)?,
+            "--only" => suites = parse_suites(&value(option, inline, &mut args)?)?,
+            "--help" | "-h" => return Ok(Command::Help),
+            _ => {
+                return Err(format!(
+                    "unknown argument `{arg}`; valid: --require, --only, --help"
+                ));
+            }
+        }
+    }
+    Ok(Command::Test(TestArgs { require, suites }))
+}
+
+fn value(
+    option: &str,
+    inline: Option<String>,
+    args: &mut impl Iterator<Item = String>,
+) -> Result<String, String> {
+    inline
+        .or_else(|| args.next())
+        .ok_or_else(|| format!("`{option}` needs a value"))
+}
+
+fn parse_require(value: &str) -> Result<Require, String> {
+    if value == "all" {
+        return Ok(Require::All);
+    }
+    let tools = value.split(',').map(|name| {
+        Tool::ALL
+            .into_iter()
+            .find(|tool| tool.name() == name)
+            .ok_or_else(|| {
+                let valid = list(Tool::ALL.map(Tool::name));
+                format!("`--require` knows no `{name}`; valid: all, {valid}")
+            })
+    });
+    tools.collect::<Result<_, _>>().map(Require::Tools)
+}
+
+/// Suites run in their own order, whatever the order of the names.
+fn parse_suites(value: &str) -> Result<Vec<Suite>, String> {
+    let names: Vec<_> = value.split(',').collect();
+    let known = Suite::ALL.map(Suite::name);
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(name) => Err(format!(
+            "`--only` knows no suite `{name}`; valid: {}",
+            list(known)
+        )),
+        None => Ok(Suite::ALL
+            .into_iter()
+            .filter(|suite| names.contains(&suite.name()))
+            .collect()),
+    }
+}
+
+fn list<const N: usize>(names: [&str; N]) -> String {
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, String> {
+        Command::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn test_args(require: Require, suites: &[Suite]) -> Result<Command, String> {
+        Ok(Command::Test(TestArgs {
+            require,
+            suites: suites.to_vec(),
+        }))
+    }
+
+    #[test]
+    fn valid_lines() {
+        let node = Require::Tools(vec![Tool::Node]);
+        let cases = [
+            ("test", test_args(Require::Nothing, &Suite::ALL)),
+            ("test --require all", test_args(Require::All, &Suite::ALL)),
+            ("test --require=node", test_args(node, &Suite::ALL)),
+            (
+                "test --only interop,doc --require all",
+                test_args(Require::All, &[Suite::Doc, Suite::Interop]),
+            ),
+            ("test --only doc --help", Ok(Command::Help)),
+            ("--help", Ok(Command::Help)),
+            (
+                "bench local --no-js",
+                Ok(Command::Bench(vec![
+                    "local".to_owned(),
+                    "--no-js".to_owned(),
+                ])),
+            ),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(parse(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn errors_list_what_is_valid() {
+        let cases = [
+            ("", "no command given; valid: test, bench, help"),
+            ("tset", "unknown command `tset`; valid: test, bench, help"),
+            (
+                "test --all",
+                "unknown argument `--all`; valid: --require, --only, --help",
+            ),
+            (
+                "test doc",
+                "unknown argument `doc`; valid: --require, --only, --help",
+            ),
+            ("test --only", "`--only` needs a value"),
+            ("test --require", "`--require` needs a value"),
+            (
+                "test --require node,nats",
+                "`--require` knows no `nats`; valid: all, node",
+            ),
+            (
+                "test --only doc,docs",
+                "`--only` knows no suite `docs`; valid: workspace, doc, examples, interop",
+            ),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(parse(line), Err(expected.to_owned()), "{line}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The project's own commands, started as `cargo xtask <command>`.
+//!
+//! - `test` gets what the test suites need, runs them, and ends with a table
+//!   and the line `N passed, N failed, N skipped`.
+//! - `bench` runs the benchmarks beside their peers.
+//!
+//! A new suite is a variant of `Suite`; something new that a suite needs from
+//! outside is a variant of `Tool`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what a command line tool is for"
+)]
+
+use std::{env, process::ExitCode};
+
+use args::{Command, USAGE};
+use report::{Report, Require};
+use tools::Toolbox;
+
+mod args;
+mod bench;
+mod examples;
+mod libtest;
+mod process;
+mod report;
+mod suites;
+mod tools;
+
+fn main() -> ExitCode {
+    match Command::parse(env::args().skip(1)) {
+        Ok(Command::Help) => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Test(args)) => test(&args),
+        Ok(Command::Bench(args)) => bench::run(&args),
+        Err(message) => {
+            eprintln!("error: {message}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn test(args: &args::TestArgs) -> ExitCode {
+    // A pipeline must not turn green because it could not run something.
+    let require = match env::var("CI").as_deref() {
+        Ok("true" | "1") => Require::All,
+        _ => args.require.clone(),
+    };
+    let toolbox = Toolbox::default();
+    let mut report = Report::default();
+    for suite in &args.suites {
+        println!("\n== {} ==", suite.name());
+        report.push(suite.run(&toolbox), &require);
+    }
+    print!("\n{report}");
+    if report.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

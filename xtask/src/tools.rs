@@ -1,0 +1,140 @@
+//! Finding and installing what the suites need besides Rust.
+
+use std::{cell::OnceCell, fs, path::Path, process::Command};
+
+use crate::process::{self, root};
+
+/// Something from outside that a suite needs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Tool {
+    /// Node.js with npm.
+    Node,
+}
+
+impl Tool {
+    pub(crate) const ALL: [Self; 1] = [Self::Node];
+
+    /// The name in `--require`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+        }
+    }
+}
+
+/// What has been looked for in this run, so that each thing is looked for (and
+/// installed) once.
+#[derive(Debug, Default)]
+pub(crate) struct Toolbox {
+    node: OnceCell<Result<Node, String>>,
+}
+
+impl Toolbox {
+    /// Node.js: the installed one, or else Debian's.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub(crate) fn node(&self) -> Result<&Node, String> {
+        let found = self.node.get_or_init(|| {
+            Node::find().or_else(|missing| {
+                apt_install(&["nodejs", "npm"]).map_err(|why| format!("{missing}; {why}"))?;
+                Node::find()
+            })
+        });
+        found.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// An installed Node.js.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// As `node --version` prints it, `v20.20.2`.
+    pub(crate) version: String,
+}
+
+impl Node {
+    /// Looks for `node` and `npm` in the path.
+    ///
+    /// # Errors
+    ///
+    /// Which of them is missing.
+    pub(crate) fn find() -> Result<Self, String> {
+        let version = process::capture(Command::new("node").arg("--version"))
+            .map_err(|e| format!("Node.js is missing ({e})"))?;
+        process::capture(npm().arg("--version")).map_err(|e| format!("npm is missing ({e})"))?;
+        Ok(Self { version })
+    }
+
+    /// Installs the packages of a folder as its lock file says, unless they
+    /// already are.
+    ///
+    /// # Errors
+    ///
+    /// What npm could not do.
+    pub(crate) fn install_packages(&self, folder: &str) -> Result<(), String> {
+        let folder = root().join(folder);
+        let lock_file = folder.join("package-lock.json");
+        let lock = fs::read(&lock_file)
+            .map_err(|e| format!("cannot read {}: {e}", lock_file.display()))?;
+        if installed_lock(&folder).is_some_and(|installed| installed == lock) {
+            return Ok(());
+        }
+        let mut npm = npm();
+        npm.args(["ci", "--no-audit", "--no-fund"]);
+        process::show(npm.current_dir(&folder))?;
+        fs::write(folder.join(STAMP), lock).map_err(|e| format!("cannot write {STAMP}: {e}"))
+    }
+
+    /// The versions of the Moleculer packages in a folder, as in
+    /// `moleculer 0.14.35, 0.15.2 on node v20.20.2`.
+    ///
+    /// # Errors
+    ///
+    /// None is installed there.
+    pub(crate) fn describe_moleculer(&self, folder: &str) -> Result<String, String> {
+        const SCRIPT: &str = "\
+            const fs = require('fs'), path = require('path').resolve('node_modules'); \
+            const names = fs.readdirSync(path).filter(n => /^moleculer(-\\d|$)/.test(n)).sort(); \
+            if (!names.length) throw new Error('no moleculer package in ' + path); \
+            console.log(names.map(n => require(`${path}/${n}/package.json`).version).join(', '))";
+        let mut node = Command::new("node");
+        node.args(["-e", SCRIPT]).current_dir(root().join(folder));
+        let versions = process::capture(&mut node)?;
+        Ok(format!("moleculer {versions} on node {}", self.version))
+    }
+}
+
+/// A copy of the lock file that was installed; `npm ci` deletes it with the
+/// rest before it starts, so that a broken installation has none.
+const STAMP: &str = "node_modules/.installed-lock.json";
+
+fn installed_lock(folder: &Path) -> Option<Vec<u8>> {
+    fs::read(folder.join(STAMP)).ok()
+}
+
+fn npm() -> Command {
+    Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" })
+}
+
+fn apt_install(packages: &[&str]) -> Result<(), String> {
+    let user = process::capture(Command::new("id").arg("-u"))?;
+    if user != "0" {
+        let packages = packages.join(" ");
+        return Err(format!(
+            "to install it on Debian, run `apt-get install {packages}` as root"
+        ));
+    }
+    // The installation may succeed even if one of the package lists cannot be had.
+    let _updated = process::show(Command::new("apt-get").args(["-q", "update"]));
+    let mut install = Command::new("apt-get");
+    install.args([
+        "-q",
+        "-y",
+        "-o",
+        "DPkg::Lock::Timeout=120",
+        "--no-install-recommends",
+    ]);
+    install.arg("install").args(packages);
+    process::show(install.env("DEBIAN_FRONTEND", "noninteractive"))
+}
