@@ -155,6 +155,27 @@ const ONLY_JAVASCRIPT: &[&str] = &[
     "replDelimiter",
 ];
 
+/// Keys of the reference that this version cannot honour. Ignoring them would
+/// hide that a feature is off.
+const NOT_SUPPORTED: &[&str] = &[
+    "bulkhead",
+    "cacher",
+    "circuitBreaker",
+    "contextParamsCloning",
+    "disableBalancer",
+    "errorHandler",
+    "errorRegenerator",
+    "logLevel",
+    "logger",
+    "metrics",
+    "middlewares",
+    "retryPolicy",
+    "tracing",
+    "tracking",
+    "uidGenerator",
+    "validator",
+];
+
 impl BrokerOptions {
     /// Reads the options object of a configuration file.
     ///
@@ -168,6 +189,21 @@ impl BrokerOptions {
                 if options.remove(key).is_some() {
                     tracing::warn!(option = key, "this option has a meaning only in JavaScript");
                 }
+            }
+        }
+        let unsupported = NOT_SUPPORTED.iter().find(|key| {
+            value
+                .as_object()
+                .is_some_and(|options| options.get(key).is_some_and(Value::is_truthy))
+        });
+        if let Some(key) = unsupported {
+            return Err(Error::options(format!(
+                "broker options: `{key}` is not supported yet; remove it"
+            )));
+        }
+        if let Value::Object(options) = &mut value {
+            for key in NOT_SUPPORTED {
+                options.remove(key);
             }
         }
         strict("broker options", value)
@@ -304,11 +340,12 @@ mod tests {
         check(json!({"requestTimeout": "soon"}), "is no duration");
         check(json!({"requestTimeout": -1}), "is no duration");
         check(json!({"protocol": 3}), "must be 4 or 5");
+        check(json!({"cacher": "Memory"}), "`cacher` is not supported yet");
         check(json!([]), "expected an object");
     }
 
     #[test]
     fn javascript_only_keys_are_taken() {
-        BrokerOptions::from_value(json!({"hotReload": true})).unwrap();
+        BrokerOptions::from_value(json!({"hotReload": true, "metrics": false})).unwrap();
     }
 }

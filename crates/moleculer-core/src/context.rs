@@ -93,6 +93,35 @@ pub(crate) struct Deadline {
 }
 
 impl Context {
+    /// The context of a call that this node makes.
+    pub(crate) fn for_call(
+        endpoint: &Arc<ActionEndpoint>,
+        params: Payload,
+        parent: Option<&Self>,
+        options: Option<(Object, Box<Extra>)>,
+    ) -> Self {
+        let (own, extra) = match options {
+            Some((meta, extra)) => (meta, Some(extra)),
+            None => (Object::new(), None),
+        };
+        let (meta, level) = match parent {
+            Some(parent) => {
+                let mut meta = parent.meta();
+                meta.merge(own);
+                (meta, parent.level() + 1)
+            }
+            None => (own, 1),
+        };
+        Self(Arc::new(Inner {
+            target: Target::Action(endpoint.clone()),
+            params: Mutex::new(params),
+            meta: Mutex::new(meta),
+            parent: parent.cloned(),
+            extra: extra.map_or_else(OnceLock::new, OnceLock::from),
+            level,
+        }))
+    }
+
     pub(crate) fn for_action(endpoint: Arc<ActionEndpoint>, init: ContextInit) -> Self {
         Self::new(Target::Action(endpoint), init)
     }

@@ -201,7 +201,8 @@ impl ErrorKind {
         }
     }
 
-    fn from_name(name: &str) -> Self {
+    /// The class of a name; one that only its origin knows becomes `Other`.
+    pub fn from_name(name: &str) -> Self {
         CLASSES
             .iter()
             .find(|class| class.1 == name)

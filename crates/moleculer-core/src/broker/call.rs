@@ -15,7 +15,7 @@ use moleculer_protocol::{NodeId, Object, PacketId, Payload, Value};
 use super::ServiceBroker;
 use crate::{
     Body, Context, Error, ErrorKind, FromBody, Result,
-    context::{ContextInit, Extra},
+    context::Extra,
     registry::{ActionEndpoint, Lookup},
 };
 
@@ -142,54 +142,73 @@ impl<'a, R> Call<'a, R> {
 
     /// Finds the endpoint, makes the context and starts the chain.
     fn prepare(self, keep_context: bool) -> Result<Prepared> {
-        let owned;
-        let (broker, parent) = match self.via {
-            Some(Via::Broker(broker)) => (broker, None),
-            Some(Via::Context(ctx)) => {
-                owned = ctx.broker()?;
-                (&owned, Some(ctx.clone()))
-            }
-            None => return Err(super::stopped()),
-        };
-        let mut options = self.options;
-        if let Some(parent) = &parent {
+        match self.via {
+            Some(Via::Broker(broker)) => self.start(broker, None, keep_context),
+            Some(Via::Context(ctx)) => self.start(&ctx.broker()?, Some(ctx), true),
+            None => Err(super::stopped()),
+        }
+    }
+
+    fn start(
+        mut self,
+        broker: &ServiceBroker,
+        parent: Option<&Context>,
+        keep: bool,
+    ) -> Result<Prepared> {
+        if let Some(parent) = parent {
             check_level(broker, parent)?;
-            let asked = options.as_ref().and_then(|options| options.timeout);
+            let asked = self.options.as_ref().and_then(|options| options.timeout);
             if let Some(timeout) = parent.child_timeout(self.action, asked)? {
-                options.get_or_insert_default().timeout = Some(timeout);
+                self.options.get_or_insert_default().timeout = Some(timeout);
             }
         }
-        let node = options.as_mut().and_then(|options| options.node.take());
-        let endpoint = find(broker, self.action, node.as_ref())?;
-        let mut init = ContextInit {
-            params: self.params,
-            parent,
-            ..ContextInit::default()
+        let node = self
+            .options
+            .as_mut()
+            .and_then(|options| options.node.take());
+        let (action, params, options) = (self.action, self.params, self.options);
+        let run = |endpoint: &Arc<ActionEndpoint>| {
+            let full = options
+                .as_ref()
+                .is_some_and(|options| options.timeout.is_some());
+            let options = options.map(|options| options.split());
+            let ctx = Context::for_call(endpoint, params, parent, options);
+            let kept = keep.then(|| ctx.clone());
+            let chain = if full {
+                &endpoint.full
+            } else {
+                &endpoint.plain
+            };
+            Prepared {
+                running: chain(ctx),
+                ctx: kept,
+                parent: parent.cloned(),
+            }
         };
-        let mut full = false;
-        if let Some(options) = options {
-            full = options.timeout.is_some();
-            init.meta = options.meta;
-            init.extra = Some(Box::new(Extra {
-                timeout: options.timeout,
-                headers: options.headers,
-                request_id: options.request_id,
-                ..Extra::default()
-            }));
-        }
-        let parent = init.parent.clone();
-        let chain = if full {
-            endpoint.full.clone()
-        } else {
-            endpoint.plain.clone()
+        let actions = &broker.registry().actions;
+        let found = match &node {
+            None => actions.choose(action, run),
+            Some(node) => actions.on_node(action, node, run),
         };
-        let ctx = Context::for_action(endpoint, init);
-        let kept = (keep_context || parent.is_some()).then(|| ctx.clone());
-        Ok(Prepared {
-            running: chain(ctx),
-            ctx: kept,
-            parent,
-        })
+        let kind = match found {
+            Lookup::Found(prepared) => return Ok(prepared),
+            Lookup::Unavailable if node.is_none() => ErrorKind::ServiceNotAvailable,
+            Lookup::Unavailable | Lookup::Unknown => ErrorKind::ServiceNotFound,
+        };
+        Err(Error::about_action(kind, action, node.as_ref()))
+    }
+}
+
+impl CallOptions {
+    /// The metadata, and what the context keeps.
+    fn split(self) -> (Object, Box<Extra>) {
+        let extra = Extra {
+            timeout: self.timeout,
+            headers: self.headers,
+            request_id: self.request_id,
+            ..Extra::default()
+        };
+        (self.meta, Box::new(extra))
     }
 }
 
@@ -210,24 +229,6 @@ fn check_level(broker: &ServiceBroker, parent: &Context) -> Result<()> {
         return Err(Error::from_data(ErrorKind::MaxCallLevel, data.into()));
     }
     Ok(())
-}
-
-fn find(
-    broker: &ServiceBroker,
-    action: &str,
-    node: Option<&NodeId>,
-) -> Result<Arc<ActionEndpoint>> {
-    let actions = &broker.registry().actions;
-    let found = match node {
-        Some(node) => actions.on_node(action, node),
-        None => actions.choose(action),
-    };
-    let kind = match found {
-        Lookup::Found(endpoint) => return Ok(endpoint),
-        Lookup::Unavailable if node.is_none() => ErrorKind::ServiceNotAvailable,
-        Lookup::Unavailable | Lookup::Unknown => ErrorKind::ServiceNotFound,
-    };
-    Err(Error::about_action(kind, action, node))
 }
 
 impl<R: FromBody> IntoFuture for Call<'_, R> {

@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use arc_swap::ArcSwap;
 use foldhash::quality::RandomState;
 use moleculer_protocol::NodeId;
 use papaya::HashMap;
@@ -17,8 +16,11 @@ use crate::{ActionDef, ActionFn, broker::WeakBroker};
 ///
 /// An action stays when nobody offers it any more: it is then not available,
 /// which is another error than not found.
+///
+/// An entry never changes: a change puts a new one in its place. So a lookup
+/// takes one step, takes no lock, and sees a list as a whole.
 pub(crate) struct Actions {
-    entries: HashMap<Arc<str>, Arc<ActionEntry>, RandomState>,
+    entries: HashMap<Arc<str>, ActionEntry, RandomState>,
     prefer_local: bool,
 }
 
@@ -45,16 +47,14 @@ pub(crate) enum Lookup<R> {
     Unknown,
 }
 
-pub(crate) struct ActionEntry {
+/// Who offers an action.
+struct ActionEntry {
     internal: bool,
-    list: ArcSwap<List>,
-    next: AtomicUsize,
-}
-
-#[derive(Default)]
-struct List {
     all: Vec<Arc<ActionEndpoint>>,
+    /// The one on this node.
     local: Option<Arc<ActionEndpoint>>,
+    /// Whose turn it is; outlives changes.
+    next: Arc<AtomicUsize>,
 }
 
 impl Actions {
@@ -65,35 +65,38 @@ impl Actions {
         }
     }
 
-    /// Chooses an endpoint; nothing is locked and nothing shared is written
-    /// unless there is a choice to make.
-    pub(crate) fn choose(&self, name: &str) -> Lookup<Arc<ActionEndpoint>> {
-        self.with(name, |entry| entry.choose(self.prefer_local))
+    /// Chooses an endpoint and uses it; nothing is locked, and nothing shared
+    /// is written unless there is a choice to make.
+    pub(crate) fn choose<R>(
+        &self,
+        name: &str,
+        use_it: impl FnOnce(&Arc<ActionEndpoint>) -> R,
+    ) -> Lookup<R> {
+        self.with(name, |entry| entry.choose(self.prefer_local).map(use_it))
     }
 
-    /// The endpoint on one node.
-    pub(crate) fn on_node(&self, name: &str, node: &NodeId) -> Lookup<Arc<ActionEndpoint>> {
+    /// Uses the endpoint on one node.
+    pub(crate) fn on_node<R>(
+        &self,
+        name: &str,
+        node: &NodeId,
+        use_it: impl FnOnce(&Arc<ActionEndpoint>) -> R,
+    ) -> Lookup<R> {
         self.with(name, |entry| {
             entry
-                .list
-                .load()
                 .all
                 .iter()
                 .find(|endpoint| endpoint.node.id == *node)
-                .cloned()
+                .map(use_it)
         })
     }
 
     /// The endpoint on this node, for requests from others.
     pub(crate) fn local(&self, name: &str) -> Lookup<Arc<ActionEndpoint>> {
-        self.with(name, |entry| entry.list.load().local.clone())
+        self.with(name, |entry| entry.local.clone())
     }
 
-    fn with(
-        &self,
-        name: &str,
-        find: impl FnOnce(&ActionEntry) -> Option<Arc<ActionEndpoint>>,
-    ) -> Lookup<Arc<ActionEndpoint>> {
+    fn with<R>(&self, name: &str, find: impl FnOnce(&ActionEntry) -> Option<R>) -> Lookup<R> {
         match self.entries.pin().get(name) {
             None => Lookup::Unknown,
             Some(entry) => find(entry).map_or(Lookup::Unavailable, Lookup::Found),
@@ -102,10 +105,7 @@ impl Actions {
 
     /// Adds an endpoint, in place of the same node's earlier one.
     pub(super) fn put(&self, endpoint: &Arc<ActionEndpoint>) {
-        let entries = self.entries.pin();
-        let name = endpoint.name.clone();
-        let entry = entries.get_or_insert_with(name, || Arc::new(ActionEntry::new(&endpoint.name)));
-        entry.change(|all| {
+        self.change(&endpoint.name, |all| {
             match all
                 .iter_mut()
                 .find(|other| other.node.id == endpoint.node.id)
@@ -118,9 +118,24 @@ impl Actions {
 
     /// Removes a node's endpoint.
     pub(super) fn remove(&self, name: &str, node: &NodeId) {
-        if let Some(entry) = self.entries.pin().get(name) {
-            entry.change(|all| all.retain(|endpoint| endpoint.node.id != *node));
-        }
+        self.change(&name.into(), |all| {
+            all.retain(|endpoint| endpoint.node.id != *node)
+        });
+    }
+
+    /// Changes are made under the registry's lock, one at a time.
+    fn change(&self, name: &Arc<str>, change: impl FnOnce(&mut Vec<Arc<ActionEndpoint>>)) {
+        let entries = self.entries.pin();
+        let old = entries.get(name);
+        let mut all = old.map(|entry| entry.all.clone()).unwrap_or_default();
+        change(&mut all);
+        let entry = ActionEntry {
+            internal: name.starts_with('$'),
+            local: all.iter().find(|endpoint| endpoint.node.local).cloned(),
+            all,
+            next: old.map(|entry| entry.next.clone()).unwrap_or_default(),
+        };
+        entries.insert(name.clone(), entry);
     }
 
     /// All actions with their endpoints, for listings.
@@ -128,7 +143,7 @@ impl Actions {
         let entries = self.entries.pin();
         let mut all: Vec<_> = entries
             .iter()
-            .map(|(name, entry)| (name.clone(), entry.list.load().all.clone()))
+            .map(|(name, entry)| (name.clone(), entry.all.clone()))
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
@@ -136,32 +151,18 @@ impl Actions {
 }
 
 impl ActionEntry {
-    fn new(name: &str) -> Self {
-        Self {
-            internal: name.starts_with('$'),
-            list: ArcSwap::default(),
-            next: AtomicUsize::new(0),
+    fn choose(&self, prefer_local: bool) -> Option<&Arc<ActionEndpoint>> {
+        if let Some(local) = self
+            .local
+            .as_ref()
+            .filter(|_| prefer_local || self.internal)
+        {
+            return Some(local);
         }
-    }
-
-    fn choose(&self, prefer_local: bool) -> Option<Arc<ActionEndpoint>> {
-        let list = self.list.load();
-        match &list.local {
-            Some(local) if prefer_local || self.internal => return Some(local.clone()),
-            _ => {}
-        }
-        match list.all.as_slice() {
+        match self.all.as_slice() {
             [] => None,
-            [only] => Some(only.clone()),
-            all => Some(all[self.next.fetch_add(1, Ordering::Relaxed) % all.len()].clone()),
+            [only] => Some(only),
+            all => Some(&all[self.next.fetch_add(1, Ordering::Relaxed) % all.len()]),
         }
-    }
-
-    /// Changes are made under the registry's lock, one at a time.
-    fn change(&self, change: impl FnOnce(&mut Vec<Arc<ActionEndpoint>>)) {
-        let mut all = self.list.load().all.clone();
-        change(&mut all);
-        let local = all.iter().find(|endpoint| endpoint.node.local).cloned();
-        self.list.store(Arc::new(List { all, local }));
     }
 }
