@@ -1,0 +1,23 @@
+//! What the compiler says of mistakes.
+//!
+//! After a wanted change, `TRYBUILD=overwrite cargo test -p moleculer-macros
+//! --test ui` writes the new messages.
+
+#[test]
+fn diagnostics() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("tests/ui/pass.rs");
+    for case in [
+        "argument_types",
+        "duplicate_action",
+        "not_send",
+        "options",
+        "return_types",
+        "service_options",
+        "signatures",
+        "state_not_sync",
+        "wrong_item",
+    ] {
+        cases.compile_fail(format!("tests/ui/{case}.rs"));
+    }
+}

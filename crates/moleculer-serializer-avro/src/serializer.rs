@@ -1,0 +1,48 @@
+//! The serializer.
+
+use bytes::{Bytes, BytesMut};
+use moleculer_protocol::{
+    DecodeError, EncodeError, Format, Packet, PacketKind, ProtocolVersion, Serializer,
+};
+
+use crate::{decode, encode};
+
+/// Packets of protocol 4 as Avro records, byte for byte as Moleculer JS with
+/// `"Avro"` writes them. Params, data and meta are JSON text inside; binary
+/// params and data are carried as they are.
+///
+/// ```
+/// use bytes::Bytes;
+/// use moleculer_protocol::{PacketKind, Serializer};
+/// use moleculer_serializer_avro::AvroSerializer;
+///
+/// let bytes = Bytes::from_static(b"\x024\x0cnode-1");
+/// let packet = AvroSerializer.decode(PacketKind::Discover, &bytes)?;
+/// assert_eq!(packet.sender, "node-1");
+/// # Ok::<(), moleculer_protocol::DecodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AvroSerializer;
+
+impl Serializer for AvroSerializer {
+    fn name(&self) -> &'static str {
+        "Avro"
+    }
+
+    fn format(&self) -> Format {
+        Format::Json
+    }
+
+    fn encode(&self, packet: &Packet, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let result = if packet.version == ProtocolVersion::V5.into() {
+            Err(encode::protocol_5())
+        } else {
+            encode::packet(packet, out)
+        };
+        result.map_err(|error| EncodeError::new(format!("{}: {error}", packet.kind())))
+    }
+
+    fn decode(&self, kind: PacketKind, bytes: &Bytes) -> Result<Packet, DecodeError> {
+        decode::packet(kind, bytes).map_err(|error| error.within(kind))
+    }
+}

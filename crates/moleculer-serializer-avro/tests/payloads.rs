@@ -1,0 +1,191 @@
+//! What params become, and which packets have no place in the schema.
+
+#[path = "../../moleculer-protocol/tests/support/vectors.rs"]
+mod vectors;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use moleculer_protocol::{
+    EncodeError, Object, Packet, PacketBody, PacketId, PacketKind, Payload, ProtocolVersion,
+    RequestPacket, Serializer, Value,
+};
+use moleculer_serializer_avro::AvroSerializer;
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use self::vectors::encode;
+
+fn packet(request: RequestPacket) -> Packet {
+    Packet {
+        version: ProtocolVersion::V4.into(),
+        sender: "n".into(),
+        body: PacketBody::Request(Box::new(request)),
+    }
+}
+
+fn request() -> RequestPacket {
+    RequestPacket::new(PacketId::from("1"), "a")
+}
+
+fn bytes_with(params: Payload) -> Result<Bytes, EncodeError> {
+    let mut request = request();
+    request.params = params;
+    encode(&AvroSerializer, &packet(request))
+}
+
+fn read(bytes: &Bytes) -> RequestPacket {
+    let packet = AvroSerializer.decode(PacketKind::Request, bytes);
+    match packet.expect("a packet").body {
+        PacketBody::Request(request) => *request,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The members `params` and `paramsType` alone.
+fn field(params: Payload) -> String {
+    let bytes = bytes_with(params).expect("params");
+    let before = b"\x024\x02n\x021\x02a".len();
+    let after = b"\x04{}\0\x02\0\0\0\0\0\0".len();
+    bytes[before..bytes.len() - after]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[test]
+fn params_carry_their_type() {
+    assert_eq!(field(Payload::nothing()), "0000");
+    assert_eq!(field(Payload::new(())), "0000");
+    assert_eq!(field(Payload::null()), "0002");
+    assert_eq!(field(Payload::new(None::<String>)), "0002");
+    assert_eq!(field(Payload::new("null")), "020c226e756c6c2204");
+    assert_eq!(field(Payload::new(5.0)), "02023504");
+    assert_eq!(
+        field(Payload::new(Bytes::from_static(b"\0\xff"))),
+        "020400ff06"
+    );
+    assert_eq!(field(Value::from(Bytes::new()).into()), "020006");
+    // Binary data further in is JSON.
+    let nested = BTreeMap::from([("b", Bytes::from_static(b"\x01"))]);
+    assert_eq!(
+        field(Payload::new(nested)),
+        format!("0244{}04", hex(br#"{"b":{"type":"Buffer","data":[1]}}"#))
+    );
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn payloads_share_the_packet() {
+    for params in [
+        Payload::new(Bytes::from(vec![7; 1000])),
+        Payload::new("7".repeat(1000)),
+    ] {
+        let sent = params.clone();
+        let bytes = bytes_with(params).expect("params");
+        let received = read(&bytes).params;
+        assert_eq!(received, sent);
+        if let Some(data) = received.as_bytes() {
+            let taken: Bytes = received.take().expect("bytes");
+            assert_eq!(taken.as_ptr(), data.as_ptr());
+            assert!(bytes.as_ptr_range().contains(&taken.as_ptr()));
+        }
+    }
+}
+
+#[test]
+fn a_typed_value_arrives_as_its_type() {
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Order {
+        id: u64,
+        file: Bytes,
+        note: Option<String>,
+    }
+    let order = Order {
+        id: u64::MAX,
+        file: Bytes::from_static(&[0, 255]),
+        note: None,
+    };
+    let bytes = bytes_with(Payload::new(order.clone())).expect("params");
+    assert_eq!(
+        read(&bytes).params.take::<Order>().expect("an order"),
+        order
+    );
+}
+
+/// Another implementation may know a type that we do not; it is JSON then.
+#[test]
+fn an_unknown_type_is_taken_for_json() {
+    let mut bytes = bytes_with(Payload::new(5)).expect("params").to_vec();
+    let at = bytes.len() - b"\x04\x04{}\0\x02\0\0\0\0\0\0".len();
+    assert_eq!(bytes[at], 4);
+    bytes[at] = 18;
+    assert_eq!(read(&bytes.into()).params.take::<i64>().expect("5"), 5);
+}
+
+#[test]
+fn protocol_5_is_refused() {
+    let expected = "REQ: Avro carries protocol 4 only; \
+                    set the protocol to 4 or choose another serializer";
+    let mut request_5 = packet(request());
+    request_5.version = ProtocolVersion::V5.into();
+    let mut with_headers = request();
+    with_headers.headers = Some(Object::new());
+    for packet in [request_5, packet(with_headers)] {
+        let error = encode(&AvroSerializer, &packet).expect_err("refused");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn numbers_that_do_not_fit_are_refused() {
+    let mut large = request();
+    large.seq = Some(3_000_000_000);
+    let error = encode(&AvroSerializer, &packet(large)).expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "REQ: seq: 3000000000 does not fit 32 bits"
+    );
+}
+
+prop_compose! {
+    fn any_request()(
+        (id, action, caller) in (".{0,40}", ".{0,90}", prop::option::of(".{0,9}")),
+        (parent, meta) in (prop::option::of(".{0,9}"), prop::collection::vec((".{0,9}", any::<i64>()), 0..4)),
+        timeout in prop::option::of(any::<u32>()),
+        level in 0..=i32::MAX as u32,
+        (tracing, stream) in any::<(Option<bool>, Option<bool>)>(),
+        seq in prop::option::of(0..=i32::MAX as u64),
+        params in prop_oneof![
+            Just(Payload::nothing()),
+            Just(Payload::null()),
+            ".{0,200}".prop_map(Payload::new),
+            prop::collection::vec(any::<u8>(), 0..200).prop_map(|b| Payload::new(Bytes::from(b))),
+        ],
+    ) -> RequestPacket {
+        RequestPacket {
+            params,
+            meta: meta.into_iter().collect(),
+            timeout: timeout.map(f64::from),
+            level,
+            tracing,
+            parent_id: parent.map(|id| PacketId::from(&*id)),
+            request_id: Some(PacketId::from(&*id)),
+            caller: caller.map(Into::into),
+            stream,
+            seq,
+            ..RequestPacket::new(PacketId::from(&*id), action)
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_request_survives(request in any_request()) {
+        let bytes = encode(&AvroSerializer, &packet(request.clone())).expect("a packet");
+        prop_assert_eq!(read(&bytes), request);
+    }
+}

@@ -1,0 +1,194 @@
+//! The lowest layer of reading: one head after the other.
+
+use moleculer_protocol::DecodeError;
+use rmp::Marker;
+
+type Result<T> = std::result::Result<T, DecodeError>;
+
+/// What stands at one place: a whole scalar, or the size of a list or map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Head<'de> {
+    Nil,
+    Bool(bool),
+    /// Negative, or written with a signed width.
+    Int(i64),
+    UInt(u64),
+    Float(f64),
+    /// Meant to be UTF-8, not checked yet.
+    Text(&'de [u8]),
+    Bin(&'de [u8]),
+    /// Type and content of an extension.
+    Ext(i8, &'de [u8]),
+    /// Number of elements; as many bytes follow at least.
+    List(usize),
+    /// Number of members; twice as many bytes follow at least.
+    Map(usize),
+}
+
+/// Input that is read from its front.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'de> {
+    rest: &'de [u8],
+}
+
+impl<'de> Reader<'de> {
+    pub(crate) const fn new(rest: &'de [u8]) -> Self {
+        Self { rest }
+    }
+
+    pub(crate) const fn rest(&self) -> &'de [u8] {
+        self.rest
+    }
+
+    /// Reads a scalar, or the head of a list or map.
+    ///
+    /// # Errors
+    ///
+    /// When the input ends early. A length is checked against what is left
+    /// before anybody can act on it.
+    pub(crate) fn head(&mut self) -> Result<Head<'de>> {
+        let [marker] = self.array()?;
+        Ok(match Marker::from_u8(marker) {
+            Marker::FixPos(n) => Head::UInt(n.into()),
+            Marker::FixNeg(n) => Head::Int(n.into()),
+            Marker::Null => Head::Nil,
+            Marker::True => Head::Bool(true),
+            Marker::False => Head::Bool(false),
+            Marker::U8 => Head::UInt(self.u8()?.into()),
+            Marker::U16 => Head::UInt(self.u16()?.into()),
+            Marker::U32 => Head::UInt(self.u32()?.into()),
+            Marker::U64 => Head::UInt(u64::from_be_bytes(self.array()?)),
+            Marker::I8 => Head::Int(i8::from_be_bytes(self.array()?).into()),
+            Marker::I16 => Head::Int(i16::from_be_bytes(self.array()?).into()),
+            Marker::I32 => Head::Int(i32::from_be_bytes(self.array()?).into()),
+            Marker::I64 => Head::Int(i64::from_be_bytes(self.array()?)),
+            Marker::F32 => Head::Float(f32::from_be_bytes(self.array()?).into()),
+            Marker::F64 => Head::Float(f64::from_be_bytes(self.array()?)),
+            Marker::FixStr(len) => Head::Text(self.take(len.into())?),
+            Marker::Str8 => Head::Text(self.u8().and_then(|len| self.take(len.into()))?),
+            Marker::Str16 => Head::Text(self.u16().and_then(|len| self.take(len.into()))?),
+            Marker::Str32 => Head::Text(self.u32().and_then(|len| self.take(len as usize))?),
+            Marker::Bin8 => Head::Bin(self.u8().and_then(|len| self.take(len.into()))?),
+            Marker::Bin16 => Head::Bin(self.u16().and_then(|len| self.take(len.into()))?),
+            Marker::Bin32 => Head::Bin(self.u32().and_then(|len| self.take(len as usize))?),
+            Marker::FixArray(len) => Head::List(self.items(len.into(), 1)?),
+            Marker::Array16 => Head::List(self.u16().and_then(|len| self.items(len.into(), 1))?),
+            Marker::Array32 => Head::List(self.u32().and_then(|len| self.items(len, 1))?),
+            Marker::FixMap(len) => Head::Map(self.items(len.into(), 2)?),
+            Marker::Map16 => Head::Map(self.u16().and_then(|len| self.items(len.into(), 2))?),
+            Marker::Map32 => Head::Map(self.u32().and_then(|len| self.items(len, 2))?),
+            Marker::FixExt1 => self.ext(1)?,
+            Marker::FixExt2 => self.ext(2)?,
+            Marker::FixExt4 => self.ext(4)?,
+            Marker::FixExt8 => self.ext(8)?,
+            Marker::FixExt16 => self.ext(16)?,
+            Marker::Ext8 => self.u8().and_then(|len| self.ext(len.into()))?,
+            Marker::Ext16 => self.u16().and_then(|len| self.ext(len.into()))?,
+            Marker::Ext32 => self.u32().and_then(|len| self.ext(len as usize))?,
+            Marker::Reserved => return Err(DecodeError::new("byte 0xc1 begins no value")),
+        })
+    }
+
+    /// Skips a whole value and returns its bytes. Takes no stack, however
+    /// deep the value is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::head`].
+    pub(crate) fn skip(&mut self) -> Result<&'de [u8]> {
+        let start = self.rest;
+        let mut pending = 1_usize;
+        while pending > 0 {
+            pending -= 1;
+            pending += match self.head()? {
+                Head::List(len) => len,
+                Head::Map(len) => 2 * len,
+                _ => 0,
+            };
+        }
+        Ok(&start[..start.len() - self.rest.len()])
+    }
+
+    fn ext(&mut self, len: usize) -> Result<Head<'de>> {
+        let tag = i8::from_be_bytes(self.array()?);
+        Ok(Head::Ext(tag, self.take(len)?))
+    }
+
+    /// Every item takes a byte at least, so a larger number is a lie.
+    fn items(&self, len: u32, values: usize) -> Result<usize> {
+        let len = len as usize;
+        match len.checked_mul(values) {
+            Some(bytes) if bytes <= self.rest.len() => Ok(len),
+            _ => Err(self.short(len)),
+        }
+    }
+
+    fn u8(&mut self) -> Result<u8> {
+        self.array().map(u8::from_be_bytes)
+    }
+
+    fn u16(&mut self) -> Result<u16> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let Some((bytes, rest)) = self.rest.split_first_chunk() else {
+            return Err(self.short(N));
+        };
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'de [u8]> {
+        let Some((bytes, rest)) = self.rest.split_at_checked(len) else {
+            return Err(self.short(len));
+        };
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    #[cold]
+    fn short(&self, wanted: usize) -> DecodeError {
+        let left = self.rest.len();
+        DecodeError::new(format!(
+            "the input ends early: {wanted} announced, {left} bytes left"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_that_lies_is_an_error() {
+        for bytes in [
+            &b"\xdd\xff\xff\xff\xff"[..],
+            b"\xdf\xff\xff\xff\xff\x00\x00",
+            b"\xdb\xff\xff\xff\xff",
+            b"\xc6\x80\x00\x00\x00",
+            b"\xc9\xff\xff\xff\xff\xff",
+            b"\x92\x01",
+            b"\x81\x01",
+            b"\xcd\x01",
+            b"\xc1",
+            b"",
+        ] {
+            assert!(Reader::new(bytes).skip().is_err(), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn skipping_a_deep_value_takes_no_stack() {
+        let mut bytes = vec![0x91; 1_000_000];
+        bytes.push(0xc0);
+        bytes.push(0x05);
+        let mut reader = Reader::new(&bytes);
+        assert_eq!(reader.skip().unwrap().len(), 1_000_001);
+        assert_eq!(reader.head().unwrap(), Head::UInt(5));
+    }
+}

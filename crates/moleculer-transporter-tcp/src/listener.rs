@@ -1,0 +1,147 @@
+//! Where other nodes connect to: accepts and reads, never writes.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use moleculer_core::{
+    Delivery, Error, Flow, Result,
+    protocol::tcp::{Frame, FrameDecoder},
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+};
+
+use crate::session::Session;
+
+/// Connections that the system holds until they are accepted.
+const BACKLOG: i32 = 1024;
+/// Bytes asked for with each read. Packets share the buffer until they are
+/// decoded, so a larger one would live longer.
+const READ_BUFFER: usize = 64 * 1024;
+/// Below this the buffer is not worth a read.
+const LEAST_READ: usize = 8 * 1024;
+/// Pause after the system refused to accept, mostly for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens on all addresses of the machine; without a port on a free one.
+///
+/// # Errors
+///
+/// When the port is in use or may not be used.
+pub(crate) fn bind(port: Option<u16>) -> Result<TcpListener> {
+    let port = port.unwrap_or(0);
+    let all_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let all_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    listen(all_v6)
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+            // The machine has no IPv6.
+            _ => listen(all_v4),
+        })
+        .map_err(|error| bind_error(port, error))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Elsewhere than on Unix this would let two nodes share the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn bind_error(port: u16, error: io::Error) -> Error {
+    let message = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "port {port} is already in use: choose another `port`, or none for a free one"
+        ),
+        _ => format!("cannot listen on port {port}: {error}"),
+    };
+    Error::internal(message).with_type("TCP_LISTEN_FAILED").with_source(error)
+}
+
+pub(crate) fn unusable(error: io::Error) -> Error {
+    Error::internal(format!("the listening socket is of no use: {error}")).with_source(error)
+}
+
+/// Serves all who connect, until the session ends.
+pub(crate) fn serve(listener: TcpListener, session: &Arc<Session>) {
+    let (token, session_) = (session.token.child_token(), Arc::clone(session));
+    session.spawn(async move {
+        token.run_until_cancelled(accept(listener, &session_)).await;
+    });
+}
+
+async fn accept(listener: TcpListener, session: &Arc<Session>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let (token, session_) = (session.token.child_token(), Arc::clone(session));
+                session.spawn(async move {
+                    token.run_until_cancelled(serve_peer(stream, peer, &session_)).await;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_peer(stream: TcpStream, peer: SocketAddr, session: &Session) {
+    match read(stream, peer.ip().to_canonical(), session).await {
+        Ok(()) => tracing::trace!(%peer, "connection closed"),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::warn!(%peer, %error, "connection closed: the peer sends no proper frames");
+        }
+        Err(error) => tracing::debug!(%peer, %error, "connection lost"),
+    }
+}
+
+async fn read(mut stream: TcpStream, from: IpAddr, session: &Session) -> io::Result<()> {
+    let decoder = FrameDecoder::new(session.config.max_packet_size);
+    let mut buffer = BytesMut::new();
+    loop {
+        if buffer.capacity() - buffer.len() < LEAST_READ {
+            // A large packet doubles the buffer as its bytes come in.
+            buffer.reserve(READ_BUFFER.max(buffer.len()));
+        }
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+        while let Some(frame) = decoder.decode(&mut buffer).map_err(invalid)? {
+            if deliver(session, frame, from) == Flow::Pause {
+                session.host.ready().await;
+            }
+        }
+    }
+}
+
+fn deliver(session: &Session, frame: Frame, from: IpAddr) -> Flow {
+    match frame {
+        Frame::Packet { kind, body } => {
+            session.host.deliver(Delivery::new(kind, body).from_address(from))
+        }
+        Frame::Unknown(id) => {
+            tracing::debug!(%from, id, "a frame of an unknown type is skipped");
+            Flow::Go
+        }
+    }
+}
+
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

@@ -1,0 +1,99 @@
+#![doc = include_str!("../README.md")]
+
+#[doc(hidden)]
+pub use moleculer_core::__private;
+pub use moleculer_core::{
+    Action, ActionDef, ActionFn, ActionSite, Body, BrokerBuilder, BrokerOptions, Call, CallFuture,
+    Chain, Context, Delivery, Discoverer, DynDiscoverer, DynTransporter, Emit, EmitFuture, Error,
+    ErrorKind, Event, EventDef, EventFn, EventKind, EventSite, Flow, FromBody, FromContext,
+    Handler, Host, InProcessNetwork, InProcessTransporter, IntoBody, IntoService, IntoTransporter,
+    LocalDiscoverer, Meta, Middleware, Millis, NodeId, NodeView, Object, PacketId, Params,
+    Payload, PeerAddress, PluginSource, Plugins, ProtocolVersion, RegistryOptions, Response,
+    Result, Seconds, SerializerPlugin, Service, ServiceBroker, ServiceBuilder, SharedParams,
+    State, TransitOptions, Transporter, TransporterCapabilities, TransporterPlugin,
+    TryPublishError, Value, Visibility, protocol, strict,
+};
+#[cfg(feature = "macros")]
+pub use moleculer_macros::service;
+
+/// Transporters, one module for each that is compiled in.
+pub mod transporter {
+    #[cfg(feature = "transporter-tcp")]
+    pub use moleculer_transporter_tcp as tcp;
+}
+
+/// Serializers, one module for each that is compiled in.
+pub mod serializer {
+    #[cfg(feature = "serializer-avro")]
+    pub use moleculer_serializer_avro as avro;
+    #[cfg(feature = "serializer-msgpack")]
+    pub use moleculer_serializer_msgpack as msgpack;
+}
+
+/// What nearly every program needs.
+pub mod prelude {
+    #[cfg(feature = "macros")]
+    pub use moleculer_macros::service;
+
+    pub use crate::{
+        Action, BuildBroker, Context, Error, Event, Meta, Params, Result, Service, ServiceBroker,
+        State, Value,
+    };
+}
+
+/// Gives [`ServiceBroker`] its `builder()`, which knows the plug-ins that are
+/// compiled in.
+pub trait BuildBroker {
+    /// Begins a broker.
+    ///
+    /// ```
+    /// use moleculer::prelude::*;
+    ///
+    /// let error = ServiceBroker::builder().transporter("kafka://localhost").build().unwrap_err();
+    /// assert!(error.message().starts_with("Invalid transporter type 'kafka'."));
+    /// ```
+    fn builder() -> BrokerBuilder;
+}
+
+impl BuildBroker for ServiceBroker {
+    fn builder() -> BrokerBuilder {
+        BrokerBuilder::new(plugins())
+    }
+}
+
+/// The plug-ins that are compiled in; add your own to it.
+pub fn plugins() -> Plugins {
+    let plugins = Plugins::core();
+    #[cfg(feature = "transporter-tcp")]
+    let plugins = plugins.transporter(moleculer_transporter_tcp::PLUGIN);
+    #[cfg(not(feature = "transporter-tcp"))]
+    let plugins = plugins.missing("TCP", "transporter-tcp");
+    #[cfg(feature = "serializer-msgpack")]
+    let plugins = plugins.serializer(SerializerPlugin {
+        name: "MsgPack",
+        build: |options| no_options("MsgPack", &options, moleculer_serializer_msgpack::MsgPackSerializer::default),
+    });
+    #[cfg(not(feature = "serializer-msgpack"))]
+    let plugins = plugins.missing("MsgPack", "serializer-msgpack");
+    #[cfg(feature = "serializer-avro")]
+    let plugins = plugins.serializer(SerializerPlugin {
+        name: "Avro",
+        build: |options| no_options("Avro", &options, moleculer_serializer_avro::AvroSerializer::default),
+    });
+    #[cfg(not(feature = "serializer-avro"))]
+    let plugins = plugins.missing("Avro", "serializer-avro");
+    plugins
+}
+
+/// For serializers without options.
+#[cfg(any(feature = "serializer-msgpack", feature = "serializer-avro"))]
+fn no_options<S: protocol::Serializer>(
+    name: &str,
+    options: &Object,
+    make: impl FnOnce() -> S,
+) -> Result<std::sync::Arc<dyn protocol::Serializer>> {
+    match options.keys().next() {
+        None => Ok(std::sync::Arc::new(make())),
+        Some(key) => Err(Error::options(format!("{name} has no options, but got `{key}`"))),
+    }
+}
