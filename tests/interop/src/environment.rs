@@ -25,7 +25,9 @@ impl Environment {
         let mut options = Value::from(options);
         match variable("DISCOVERER").as_deref() {
             None | Some("Local") => {}
-            Some(other) => return Err(wrong(&format!("DISCOVERER '{other}' is not supported yet"))),
+            Some(other) => {
+                return Err(wrong(&format!("DISCOVERER '{other}' is not supported yet")));
+            }
         }
         if let Some(text) = variable("BROKER_OPTIONS") {
             let over: serde_json::Value = serde_json::from_str(&text)
@@ -35,7 +37,11 @@ impl Environment {
         let services = variable("SERVICES").unwrap_or_else(|| "echo,probe".into());
         Ok(Self {
             options: BrokerOptions::from_value(options)?,
-            services: services.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+            services: services
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect(),
             log_level: variable("LOGLEVEL").unwrap_or_else(|| "warn".into()),
         })
     }
@@ -50,7 +56,9 @@ fn flag(name: &str, fallback: bool) -> Result<bool> {
         None => Ok(fallback),
         Some("true") => Ok(true),
         Some("false") => Ok(false),
-        Some(other) => Err(wrong(&format!("{name} is '{other}', but must be true or false"))),
+        Some(other) => Err(wrong(&format!(
+            "{name} is '{other}', but must be true or false"
+        ))),
     }
 }
 

@@ -31,7 +31,10 @@ async fn run() -> Result<ExitCode> {
     let environment = Environment::read()?;
     let level = EnvFilter::try_new(&environment.log_level)
         .map_err(|error| Error::internal(format!("LOGLEVEL: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .init();
 
     let shutdown = Shutdown::default();
     let mut builder = ServiceBroker::builder()

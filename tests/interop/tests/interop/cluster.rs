@@ -1,0 +1,217 @@
+//! One Rust node, one JavaScript node, and a driver, over TCP.
+
+use std::{
+    net::TcpListener,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use moleculer::{ProtocolVersion, TransitOptions, prelude::*, transporter::tcp::TcpTransporter};
+use serde_json::json;
+
+use crate::process::{Implementation, Process};
+
+/// Longest wait for something to come true.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The nodes and where they are.
+pub(crate) struct Cluster {
+    version: ProtocolVersion,
+    namespace: String,
+    urls: Vec<(&'static str, String)>,
+    pub(crate) driver: ServiceBroker,
+    pub(crate) rust: Process,
+    pub(crate) javascript: Process,
+}
+
+/// The two nodes under test: their ids, and who runs them.
+pub(crate) const RUST: &str = "rust";
+pub(crate) const JAVASCRIPT: &str = "javascript";
+
+/// Both directions: who calls, and who is called.
+pub(crate) const DIRECTIONS: [(&str, &str); 2] = [(RUST, JAVASCRIPT), (JAVASCRIPT, RUST)];
+
+impl Cluster {
+    /// Starts all three and waits until each knows the others.
+    pub(crate) async fn start(version: ProtocolVersion) -> Result<Self> {
+        let namespace = namespace();
+        let urls = addresses(&["driver", RUST, JAVASCRIPT])?;
+        let environment = |id| environment(version, &namespace, &urls, id);
+        let rust = environment(RUST);
+        let javascript = environment(JAVASCRIPT);
+        let (rust, javascript, driver) = tokio::try_join!(
+            Process::start(Implementation::Rust, &rust),
+            Process::start(Implementation::JavaScript, &javascript),
+            driver(version, &namespace, &urls, TransitOptions::default()),
+        )?;
+        let cluster = Self {
+            version,
+            namespace,
+            urls,
+            driver,
+            rust,
+            javascript,
+        };
+        for (caller, callee) in DIRECTIONS {
+            cluster.reachable(caller, callee).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Starts the JavaScript node again, under the same id.
+    pub(crate) async fn restart_javascript(&mut self) -> Result<()> {
+        let environment = environment(self.version, &self.namespace, &self.urls, JAVASCRIPT);
+        self.javascript = Process::start(Implementation::JavaScript, &environment).await?;
+        Ok(())
+    }
+
+    /// Waits until a node can be called, by the driver and by another node.
+    pub(crate) async fn reachable(&self, caller: &str, callee: &str) -> Result<()> {
+        until(&format!("{caller} can call {callee}"), async || {
+            let answer = self.relay(
+                caller,
+                json!({ "action": "probe.whoami", "options": { "nodeID": callee } }),
+            );
+            Ok(matches!(answer.await, Ok(answer) if answer["ok"] == true))
+        })
+        .await
+    }
+
+    /// Lets a node make a call, and returns what it says of it.
+    pub(crate) async fn relay(
+        &self,
+        caller: &str,
+        call: serde_json::Value,
+    ) -> Result<serde_json::Value> {
+        self.probe(caller, "relay", call).await
+    }
+
+    /// Lets one node call an action of another one's probe; the result, or an
+    /// error here if the call failed there.
+    pub(crate) async fn call(
+        &self,
+        (caller, callee): (&str, &str),
+        action: &str,
+        params: serde_json::Value,
+    ) -> Result<serde_json::Value> {
+        let call = json!({
+            "action": format!("probe.{action}"), "params": params, "options": { "nodeID": callee }
+        });
+        let mut answer = self.relay(caller, call).await?;
+        if answer["ok"] != true {
+            return Err(Error::internal(format!(
+                "{caller} called {callee}: {answer}"
+            )));
+        }
+        Ok(answer["result"].take())
+    }
+
+    /// Calls an action of a node's probe.
+    pub(crate) async fn probe(
+        &self,
+        node: &str,
+        action: &str,
+        params: serde_json::Value,
+    ) -> Result<serde_json::Value> {
+        let action = format!("probe.{action}");
+        let call = self
+            .driver
+            .call::<Value>(&action, params)
+            .node(node)
+            .timeout(DEADLINE);
+        Ok(call.await?.into())
+    }
+}
+
+/// A broker in this process.
+pub(crate) async fn driver(
+    version: ProtocolVersion,
+    namespace: &str,
+    urls: &[(&str, String)],
+    transit: TransitOptions,
+) -> Result<ServiceBroker> {
+    let list = urls.iter().map(|(id, address)| format!("{address}/{id}"));
+    let tcp = TcpTransporter::builder()
+        .udp_discovery(false)
+        .use_hostname(false)
+        .gossip_period(Duration::from_secs(1))
+        .urls(list);
+    let mut options = moleculer::BrokerOptions::default();
+    options.transit = transit;
+    ServiceBroker::builder()
+        .options(options)
+        .node_id("driver")
+        .namespace(namespace)
+        .protocol(version)
+        .transporter(tcp)
+        .start()
+        .await
+}
+
+/// A name that no other case uses.
+pub(crate) fn namespace() -> String {
+    static CASES: AtomicUsize = AtomicUsize::new(0);
+    format!(
+        "interop-{}-{}",
+        std::process::id(),
+        CASES.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+/// An address for each node, with a port that is free now.
+pub(crate) fn addresses(nodes: &[&'static str]) -> Result<Vec<(&'static str, String)>> {
+    let failed = |error: std::io::Error| Error::internal("no free port").with_source(error);
+    // All are held until the last is found, so that they differ.
+    let held: Vec<_> = nodes
+        .iter()
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect();
+    let mut addresses = Vec::new();
+    for (listener, node) in held.into_iter().zip(nodes) {
+        let address = listener
+            .and_then(|listener| listener.local_addr())
+            .map_err(failed)?;
+        addresses.push((*node, format!("tcp://{address}")));
+    }
+    Ok(addresses)
+}
+
+/// The environment of a node process.
+pub(crate) fn environment(
+    version: ProtocolVersion,
+    namespace: &str,
+    urls: &[(&'static str, String)],
+    id: &str,
+) -> Vec<(&'static str, String)> {
+    let urls: serde_json::Map<_, _> = urls
+        .iter()
+        .map(|(id, address)| ((*id).to_owned(), address.as_str().into()))
+        .collect();
+    let tcp =
+        json!({ "udpDiscovery": false, "useHostname": false, "gossipPeriod": 1, "urls": urls });
+    vec![
+        ("NODEID", id.to_owned()),
+        ("NAMESPACE", namespace.to_owned()),
+        ("PROTOCOL", version.to_string()),
+        ("LOGLEVEL", "error".to_owned()),
+        ("SERVICES", "echo,test,users,payment,mail,probe".to_owned()),
+        (
+            "BROKER_OPTIONS",
+            json!({ "transporter": { "type": "TCP", "options": tcp } }).to_string(),
+        ),
+    ]
+}
+
+/// Asks again until the answer is true.
+pub(crate) async fn until(what: &str, mut probe: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let asked = async {
+        while !probe().await? {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(DEADLINE, asked).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::internal(format!("waited 20 s in vain: {what}"))),
+    }
+}

@@ -1,0 +1,107 @@
+//! Nodes as processes.
+
+use std::{
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use moleculer::prelude::*;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// Longest wait for a node to be ready or to end.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Which implementation a process runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Implementation {
+    Rust,
+    JavaScript,
+}
+
+/// A running node; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+}
+
+/// Why the JavaScript nodes cannot run here, if they cannot.
+pub(crate) fn javascript_missing() -> Option<String> {
+    let installed = javascript_folder()
+        .join("node_modules/moleculer-0.15")
+        .exists();
+    (!installed)
+        .then(|| "unavailable: run `cargo xtask test`, which installs the JavaScript nodes".into())
+}
+
+fn javascript_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node")
+}
+
+impl Process {
+    /// Starts a node and waits for its ready line.
+    pub(crate) async fn start(
+        implementation: Implementation,
+        environment: &[(&str, String)],
+    ) -> Result<Self> {
+        let mut command = match implementation {
+            Implementation::Rust => Command::new(env!("CARGO_BIN_EXE_interop-node")),
+            Implementation::JavaScript => {
+                let mut node = Command::new("node");
+                node.arg(javascript_folder().join("interop-node.js"));
+                node
+            }
+        };
+        // The case with a panic would fill the log otherwise.
+        command.env("RUST_BACKTRACE", "0");
+        command.envs(environment.iter().map(|(key, value)| (key, value)));
+        let mut child = command
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| {
+                Error::internal(format!("{implementation:?} node")).with_source(error)
+            })?;
+        let output = child
+            .stdout
+            .take()
+            .ok_or_else(|| Error::internal("no output"))?;
+        let mut lines = BufReader::new(output).lines();
+        let line = tokio::time::timeout(DEADLINE, lines.next_line()).await;
+        match line {
+            Ok(Ok(Some(line))) if line.starts_with("ready ") => Ok(Self { child }),
+            other => Err(Error::internal(format!(
+                "the {implementation:?} node is not ready: {other:?}"
+            ))),
+        }
+    }
+
+    /// Ends it without a goodbye.
+    pub(crate) async fn kill(&mut self) -> Result<()> {
+        self.child
+            .kill()
+            .await
+            .map_err(|error| Error::internal("kill").with_source(error))
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) async fn terminate(&mut self) -> Result<ExitStatus> {
+        let id = self
+            .child
+            .id()
+            .ok_or_else(|| Error::internal("it has ended already"))?;
+        let sent = Command::new("kill")
+            .args(["-TERM", &id.to_string()])
+            .status()
+            .await;
+        if !sent.is_ok_and(|status| status.success()) {
+            return Err(Error::internal("the signal was not sent"));
+        }
+        match tokio::time::timeout(DEADLINE, self.child.wait()).await {
+            Ok(status) => status.map_err(|error| Error::internal("wait").with_source(error)),
+            Err(_) => Err(Error::internal("the node did not end on SIGTERM")),
+        }
+    }
+}
