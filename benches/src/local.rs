@@ -23,16 +23,13 @@ const PAIR_WARM_UP: Duration = Duration::from_millis(100);
 const PAIR_WINDOW: Duration = Duration::from_millis(400);
 
 pub(crate) fn peers() -> Vec<Peer> {
-    let mut peers = vec![
+    vec![
         Peer::rust(BARE, Some(FLOOR), &["local", "bare"]),
         Peer::rust(FLOOR, None, &["local", "floor"]),
+        Peer::rust("ours", Some(FLOOR), &["local", "ours"]),
         Peer::js(JS_014, Some(FLOOR), &["local.mjs", "0.14"]),
         Peer::js(JS_015, Some(FLOOR), &["local.mjs", "0.15"]),
-    ];
-    if ours::BUILT {
-        peers.insert(2, Peer::rust("ours", Some(FLOOR), &["local", "ours"]));
-    }
-    peers
+    ]
 }
 
 /// Measures one Rust peer in this process.

@@ -32,31 +32,14 @@ pub(crate) fn peers() -> Result<Vec<Peer>> {
     let payloads = Size::ALL.map(|size| Ok((size.workload(), size.json()?)));
     let payloads: Vec<(&str, String)> = payloads.into_iter().collect::<Result<_>>()?;
     let payloads = serde_json::to_string(&payloads)?;
-    let mut peers = vec![Peer::rust(FLOOR_CT, None, &["remote", "floor", "ct"])];
-    if ours::BUILT {
-        peers.push(Peer::rust(
-            "ours [ct]",
-            Some(FLOOR_CT),
-            &["remote", "ours", "ct"],
-        ));
-        peers.push(Peer::rust(
-            "ours [mt]",
-            Some(FLOOR_MT),
-            &["remote", "ours", "mt"],
-        ));
-    }
-    peers.push(Peer::rust(FLOOR_MT, None, &["remote", "floor", "mt"]));
-    peers.push(Peer::js(
-        JS_014,
-        Some(FLOOR_MT),
-        &["remote.mjs", "0.14", &payloads],
-    ));
-    peers.push(Peer::js(
-        JS_015,
-        Some(FLOOR_MT),
-        &["remote.mjs", "0.15", &payloads],
-    ));
-    Ok(peers)
+    Ok(vec![
+        Peer::rust(FLOOR_CT, None, &["remote", "floor", "ct"]),
+        Peer::rust("ours [ct]", Some(FLOOR_CT), &["remote", "ours", "ct"]),
+        Peer::rust("ours [mt]", Some(FLOOR_MT), &["remote", "ours", "mt"]),
+        Peer::rust(FLOOR_MT, None, &["remote", "floor", "mt"]),
+        Peer::js(JS_014, Some(FLOOR_MT), &["remote.mjs", "0.14", &payloads]),
+        Peer::js(JS_015, Some(FLOOR_MT), &["remote.mjs", "0.15", &payloads]),
+    ])
 }
 
 /// Runs the answering node of a Rust peer: prints its port, serves until standard input ends.

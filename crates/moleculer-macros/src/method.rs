@@ -72,7 +72,7 @@ impl Method {
         });
         let args = typed.is_some().then_some(&broker);
         let run = self.run(args);
-        let handler = quote_spanned! {Span::mixed_site()=>
+        let handler = quote_spanned! {hygienic(self.name.span())=>
             |broker: #root::ServiceBroker, this: ::std::sync::Arc<Self>| {
                 #typed
                 #run

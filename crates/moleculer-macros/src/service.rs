@@ -23,10 +23,9 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     };
     let mut errors = Vec::new();
     let options = ServiceOptions::parse(options);
-    let root = match &options {
-        Ok(options) => options.root(),
-        Err(_) => Path::from(syn::Ident::new("moleculer", Span::call_site())),
-    };
+    let root = options
+        .as_ref()
+        .map_or_else(|_| ServiceOptions::default().root(), ServiceOptions::root);
     let steps = builder_steps(&mut block, &root, &mut errors);
     let glue = options.and_then(|options| into_service(&options, &root, &block, &steps));
     let glue = glue.unwrap_or_else(|error| {
@@ -135,14 +134,12 @@ fn into_service(
         None => lower_camel(&type_name(&block.self_ty)?),
     };
     let calls = options.builder_calls();
-    let cfg = block.attrs.iter().filter(|attr| is_cfg(attr));
     let (self_type, where_clause) = (&block.self_ty, &block.generics.where_clause);
     let (generics, _, _) = block.generics.split_for_impl();
     // That it cannot be shared between threads is told at the type.
     let place = hygienic(self_type.span());
     let state = quote_spanned!(place=> ::std::sync::Arc::new(self));
     Ok(quote_spanned! {Span::mixed_site()=>
-        #(#cfg)*
         const _: () = {
             #[automatically_derived]
             impl #generics #root::IntoService for #self_type #where_clause {

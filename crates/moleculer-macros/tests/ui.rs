@@ -1,7 +1,8 @@
 //! What the compiler says of mistakes.
 //!
-//! After a wanted change, `TRYBUILD=overwrite cargo test -p moleculer-macros
-//! --test ui` writes the new messages.
+//! Where the compiler's own words change with its version, and after a wanted
+//! change, `TRYBUILD=overwrite cargo test -p moleculer-macros --test ui` writes
+//! the new messages.
 
 #[test]
 fn diagnostics() {

@@ -9,7 +9,7 @@ use foldhash::quality::RandomState;
 use moleculer_protocol::NodeId;
 use papaya::HashMap;
 
-use super::{Node, ServiceItem};
+use super::{Node, Pace, ServiceItem};
 use crate::{ActionDef, ActionFn, broker::WeakBroker};
 
 /// All actions that were ever known, by full name.
@@ -36,6 +36,8 @@ pub(crate) struct ActionEndpoint {
     pub(crate) full: ActionFn,
     /// Whether the static chain limits the time of a call.
     pub(crate) has_timeout: bool,
+    /// Whether requests of other nodes start in the reader's task.
+    pub(crate) pace: Pace,
     pub(crate) broker: WeakBroker,
 }
 

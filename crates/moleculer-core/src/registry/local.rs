@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use moleculer_protocol::{ClientInfo, NodeId, NodeInfo, Object};
 
-use super::{ActionEndpoint, Change, EventEndpoint, Node, Registry, ServiceItem};
+use super::{ActionEndpoint, Change, EventEndpoint, Node, Pace, Registry, ServiceItem};
 use crate::{ActionFn, Body, Service, Visibility, broker::Tasks, system};
 
 /// Who this node is; fixed for the broker's life.
@@ -150,6 +150,7 @@ impl Registry {
                 node: node.clone(),
                 service: item.clone(),
                 has_timeout: self.has_timeout(&def),
+                pace: Pace::default(),
                 def,
                 plain,
                 full,

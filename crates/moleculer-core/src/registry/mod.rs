@@ -4,6 +4,7 @@ mod actions;
 mod events;
 mod local;
 mod node;
+mod pace;
 mod pattern;
 mod remote;
 
@@ -19,6 +20,7 @@ pub(crate) use self::{
     events::{EventEndpoint, Events, Target},
     local::{Identity, LocalState},
     node::Node,
+    pace::Pace,
 };
 use crate::{
     ActionDef, BrokerOptions,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use moleculer_protocol::{NodeId, NodeInfo, ServiceInfo};
 use tokio::time::Instant;
 
-use super::{ActionEndpoint, Change, EventEndpoint, Node, Registry, ServiceItem, State};
+use super::{ActionEndpoint, Change, EventEndpoint, Node, Pace, Registry, ServiceItem, State};
 use crate::{ActionDef, ActionFn, EventDef, host::PeerAddress};
 
 impl Registry {
@@ -108,6 +108,7 @@ impl Registry {
                 node: node.clone(),
                 service: item.clone(),
                 has_timeout: self.has_timeout(&def),
+                pace: Pace::default(),
                 def,
                 plain,
                 full,

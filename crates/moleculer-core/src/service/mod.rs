@@ -4,6 +4,7 @@ mod builder;
 mod definition;
 mod handler;
 
+pub(crate) use self::handler::panic_error;
 pub use self::{
     builder::{Action, Event, IntoService, Service, ServiceBuilder},
     definition::{ActionDef, EventDef, Visibility},

@@ -2,21 +2,19 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::future::join_all;
 use moleculer_protocol::{
     EventPacket, NodeId, Object, Packet, PacketBody, PacketKind, PacketVersion, PingPacket,
-    PongPacket, RequestPacket, ResponsePacket, Topic, Value,
+    PongPacket, ResponsePacket, Topic, Value,
 };
 
 use super::{Transit, pending::Answer};
 use crate::{
-    Context, Delivery, Error, ErrorKind, EventKind, Flow, ServiceBroker, Visibility,
+    Delivery, Error, EventKind, Flow, ServiceBroker,
     broker::{Origin, PacketOrigin, Phase, Sent},
-    context::{ContextInit, Extra},
-    registry::Lookup,
 };
 
 impl Transit {
@@ -86,58 +84,6 @@ impl Transit {
         fits
     }
 
-    fn on_request(
-        self: &Arc<Self>,
-        broker: &ServiceBroker,
-        sender: NodeId,
-        request: RequestPacket,
-    ) {
-        let id = request.id.clone();
-        let refused = |kind| Error::about_action(kind, &request.action, Some(&self.node_id));
-        let running = self.running.fetch_add(1, Ordering::AcqRel);
-        let slot = Slot(self.clone());
-        let endpoint = if broker.inner().phase() >= Phase::Stopping {
-            Err(refused(ErrorKind::ServiceNotAvailable))
-        } else if running >= self.max_running && !self.transporter.capabilities().can_pause {
-            Err(refused(ErrorKind::QueueIsFull))
-        } else {
-            match broker.registry().actions.local(&request.action) {
-                Lookup::Found(endpoint) if endpoint.def.visibility != Visibility::Protected => {
-                    Ok(endpoint)
-                }
-                Lookup::Unavailable => Err(refused(ErrorKind::ServiceNotAvailable)),
-                _ => Err(refused(ErrorKind::ServiceNotFound)),
-            }
-        };
-        let transit = self.clone();
-        match endpoint {
-            Ok(endpoint) => {
-                let timeout = request.timeout.and_then(duration);
-                // Without a timeout on either side there is nothing to add.
-                let plain =
-                    timeout.is_none_or(|timeout| timeout.is_zero()) && !endpoint.has_timeout;
-                let chain = if plain {
-                    endpoint.plain.clone()
-                } else {
-                    endpoint.full.clone()
-                };
-                let ctx = Context::for_action(
-                    endpoint,
-                    request_context(sender.clone(), request, timeout),
-                );
-                broker.inner().tasks.spawn(async move {
-                    let result = chain(ctx.clone()).await;
-                    transit.respond(&sender, Some(&ctx), id, result).await;
-                    drop(slot);
-                });
-            }
-            Err(error) => broker.inner().tasks.spawn(async move {
-                transit.respond(&sender, None, id, Err(error)).await;
-                drop(slot);
-            }),
-        }
-    }
-
     fn on_response(&self, sender: &NodeId, response: ResponsePacket) {
         let ResponsePacket {
             id,
@@ -183,47 +129,6 @@ impl Transit {
             }
         });
     }
-}
-
-/// Counts a running request; told when there is room again.
-struct Slot(Arc<Transit>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let before = self.0.running.fetch_sub(1, Ordering::AcqRel);
-        if before == self.0.max_running {
-            self.0.room.notify_waiters();
-        }
-    }
-}
-
-fn request_context(
-    sender: NodeId,
-    request: RequestPacket,
-    timeout: Option<Duration>,
-) -> ContextInit {
-    ContextInit {
-        params: request.params,
-        meta: request.meta,
-        parent: None,
-        level: Some(request.level),
-        extra: Some(Box::new(Extra {
-            id: request.id.into(),
-            request_id: request.request_id,
-            parent_id: request.parent_id,
-            caller: request.caller,
-            peer: sender.into(),
-            headers: request.headers.unwrap_or_default(),
-            tracing: request.tracing,
-            timeout,
-            ..Extra::default()
-        })),
-    }
-}
-
-/// Milliseconds from a packet; what is no duration counts as none.
-fn duration(ms: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(ms / 1e3).ok()
 }
 
 fn on_event(broker: &ServiceBroker, sender: NodeId, packet: EventPacket) {

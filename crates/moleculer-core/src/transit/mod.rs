@@ -4,6 +4,7 @@ mod host;
 mod inbound;
 mod outbound;
 mod pending;
+mod request;
 
 use std::{
     sync::{

@@ -5,8 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use moleculer_protocol::{
-    EventPacket, NodeId, Packet, PacketBody, PacketKind, Payload, RequestPacket, ResponsePacket,
-    Topic,
+    EventPacket, NodeId, Packet, PacketBody, PacketKind, Payload, RequestPacket, Topic,
 };
 
 use super::{Transit, pending::Guard};
@@ -118,51 +117,6 @@ impl Transit {
         })
     }
 
-    /// Answers a request. A result that cannot be sent becomes an error.
-    pub(super) async fn respond(
-        &self,
-        to: &NodeId,
-        ctx: Option<&Context>,
-        id: moleculer_protocol::PacketId,
-        result: Result<Body>,
-    ) {
-        let meta = ctx.map(Context::meta).unwrap_or_default();
-        let headers = self
-            .has_headers()
-            .then(|| ctx.map(Context::response_headers).unwrap_or_default());
-        let respond = |result: Result<Body>| {
-            let (success, data, error) = match result {
-                Ok(body) => (true, body.into_payload(), None),
-                Err(error) => (false, Payload::null(), Some(error.to_wire(&self.node_id))),
-            };
-            let (meta, headers, id) = (meta.clone(), headers.clone(), id.clone());
-            let packet = ResponsePacket {
-                id,
-                meta,
-                headers,
-                success,
-                data,
-                error,
-                stream: None,
-                seq: None,
-            };
-            self.encode(PacketBody::Response(Box::new(packet)))
-        };
-        let bytes = respond(result).or_else(|error| {
-            tracing::error!(%id, %error, "a result cannot be sent");
-            respond(Err(error))
-        });
-        let topic = Topic::node(PacketKind::Response, to.clone());
-        let sent = match bytes.and_then(|bytes| self.try_publish(&topic, bytes)) {
-            Ok(None) => Ok(()),
-            Ok(Some(bytes)) => self.transporter.publish_dyn(&topic, bytes).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = sent {
-            tracing::warn!(%id, node_id = %to, %error, "a response was not sent");
-        }
-    }
-
     /// Sends a packet of any other kind.
     pub(super) async fn send(&self, topic: &Topic, body: PacketBody) -> Result<()> {
         let bytes = self.encode(body)?;
@@ -188,7 +142,7 @@ impl Transit {
     }
 
     /// Gives the bytes back if the transporter has no room now.
-    fn try_publish(&self, topic: &Topic, bytes: Bytes) -> Result<Option<Bytes>> {
+    pub(super) fn try_publish(&self, topic: &Topic, bytes: Bytes) -> Result<Option<Bytes>> {
         match self.transporter.try_publish(topic, bytes) {
             Ok(()) => Ok(None),
             Err(TryPublishError::Full(bytes)) => Ok(Some(bytes)),

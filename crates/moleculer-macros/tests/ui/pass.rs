@@ -40,6 +40,10 @@ mod bare {
             ::std::result::Result::Ok(())
         }
     }
+
+    #[::moleculer_macros::service(crate = ::moleculer_core)]
+    #[cfg(any())]
+    impl Missing {}
 }
 
 fn main() {

@@ -19,9 +19,9 @@ impl Posts {
         Ok(Post)
     }
 
-    #[action]
-    async fn failing(&self) -> Result<(), u8> {
-        Err(5)
+    #[stopped]
+    async fn stopped(&self) -> i64 {
+        5
     }
 }
 

@@ -1,0 +1,253 @@
+//! Requests of other nodes: from the packet to the response.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+    task::{Context as TaskContext, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use moleculer_protocol::{
+    NodeId, PacketBody, PacketId, PacketKind, Payload, RequestPacket, ResponsePacket, Topic,
+};
+use tokio::time::Instant;
+
+use super::Transit;
+use crate::{
+    Body, Context, Error, ErrorKind, Result, ServiceBroker, Visibility,
+    broker::Phase,
+    context::{ContextInit, Extra},
+    registry::{ActionEndpoint, Lookup},
+    service::panic_error,
+};
+
+impl Transit {
+    /// Runs the action of a request and answers it.
+    ///
+    /// The handler starts here, in the reader's task; only if it has to wait,
+    /// or its action is known to be slow, it goes on in a task of its own.
+    pub(super) fn on_request(
+        self: &Arc<Self>,
+        broker: &ServiceBroker,
+        sender: NodeId,
+        request: RequestPacket,
+    ) {
+        let id = request.id.clone();
+        let slot = Slot::take(self);
+        let endpoint = match self.local_endpoint(broker, &request.action, slot.number) {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                let answer = Answer {
+                    transit: self.clone(),
+                    to: sender,
+                    id,
+                    ctx: None,
+                    _slot: slot,
+                };
+                return answer.finish(broker, Err(error));
+            }
+        };
+        let timeout = request.timeout.and_then(duration);
+        // Without a timeout on either side there is nothing to add.
+        let plain = timeout.is_none_or(|timeout| timeout.is_zero()) && !endpoint.has_timeout;
+        let chain = if plain {
+            &endpoint.plain
+        } else {
+            &endpoint.full
+        };
+        let ctx = Context::for_action(
+            endpoint.clone(),
+            request_context(sender.clone(), request, timeout),
+        );
+        let answer = Answer {
+            transit: self.clone(),
+            to: sender,
+            id,
+            ctx: Some(ctx.clone()),
+            _slot: slot,
+        };
+        // A middleware may panic before there is a future.
+        let start = catch_unwind(AssertUnwindSafe(|| chain(ctx)));
+        let mut running = match start {
+            Ok(running) => running,
+            Err(panic) => return answer.finish(broker, Err(panic_error(&*panic))),
+        };
+        if endpoint.pace.in_place() {
+            let started = Instant::now();
+            let polled = poll_once(&mut running);
+            endpoint.pace.took(started.elapsed());
+            if let Poll::Ready(result) = polled {
+                return answer.finish(broker, result);
+            }
+        }
+        broker.inner().tasks.spawn(answer.run(running));
+    }
+
+    fn local_endpoint(
+        &self,
+        broker: &ServiceBroker,
+        action: &str,
+        running: usize,
+    ) -> Result<Arc<ActionEndpoint>> {
+        let refused = |kind| Err(Error::about_action(kind, action, Some(&self.node_id)));
+        if broker.inner().phase() >= Phase::Stopping {
+            return refused(ErrorKind::ServiceNotAvailable);
+        }
+        if running > self.max_running && !self.transporter.capabilities().can_pause {
+            return refused(ErrorKind::QueueIsFull);
+        }
+        match broker.registry().actions.local(action) {
+            Lookup::Found(endpoint) if endpoint.def.visibility != Visibility::Protected => {
+                Ok(endpoint)
+            }
+            Lookup::Unavailable => refused(ErrorKind::ServiceNotAvailable),
+            _ => refused(ErrorKind::ServiceNotFound),
+        }
+    }
+
+    /// Encodes a response. A result that cannot be sent becomes an error.
+    fn encode_response(
+        &self,
+        id: &PacketId,
+        ctx: Option<&Context>,
+        result: Result<Body>,
+    ) -> Result<Bytes> {
+        let encode = |result: Result<Body>| {
+            let (success, data, error) = match result {
+                Ok(body) => (true, body.into_payload(), None),
+                Err(error) => (false, Payload::null(), Some(error.to_wire(&self.node_id))),
+            };
+            let headers = || ctx.map(Context::response_headers).unwrap_or_default();
+            self.encode(PacketBody::Response(Box::new(ResponsePacket {
+                id: id.clone(),
+                meta: ctx.map(Context::meta).unwrap_or_default(),
+                headers: self.has_headers().then(headers),
+                success,
+                data,
+                error,
+                stream: None,
+                seq: None,
+            })))
+        };
+        encode(result).or_else(|error| {
+            tracing::error!(%id, %error, "a result cannot be sent");
+            encode(Err(error))
+        })
+    }
+}
+
+/// Polls without anybody to wake: who finds it pending polls it again.
+fn poll_once(running: &mut BoxFuture<'static, Result<Body>>) -> Poll<Result<Body>> {
+    let mut nobody = TaskContext::from_waker(Waker::noop());
+    catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut nobody)))
+        .unwrap_or_else(|panic| Poll::Ready(Err(panic_error(&*panic))))
+}
+
+/// The answer that a request is owed.
+struct Answer {
+    transit: Arc<Transit>,
+    to: NodeId,
+    id: PacketId,
+    ctx: Option<Context>,
+    _slot: Slot,
+}
+
+impl Answer {
+    async fn run(self, running: BoxFuture<'static, Result<Body>>) {
+        let result = AssertUnwindSafe(running).catch_unwind().await;
+        let result = result.unwrap_or_else(|panic| Err(panic_error(&*panic)));
+        if let Some((topic, bytes)) = self.send(result) {
+            let sent = self.transit.transporter.publish_dyn(&topic, bytes).await;
+            self.log(sent);
+        }
+    }
+
+    /// Answers without waiting; what cannot leave now gets a task.
+    fn finish(self, broker: &ServiceBroker, result: Result<Body>) {
+        if let Some((topic, bytes)) = self.send(result) {
+            broker.inner().tasks.spawn(async move {
+                let sent = self.transit.transporter.publish_dyn(&topic, bytes).await;
+                self.log(sent);
+            });
+        }
+    }
+
+    /// Gives the response back if the transporter has no room for it now.
+    fn send(&self, result: Result<Body>) -> Option<(Topic, Bytes)> {
+        let topic = Topic::node(PacketKind::Response, self.to.clone());
+        let sent = self
+            .transit
+            .encode_response(&self.id, self.ctx.as_ref(), result)
+            .and_then(|bytes| self.transit.try_publish(&topic, bytes));
+        match sent {
+            Ok(unsent) => unsent.map(|bytes| (topic, bytes)),
+            Err(error) => {
+                self.log(Err(error));
+                None
+            }
+        }
+    }
+
+    fn log(&self, sent: Result<()>) {
+        if let Err(error) = sent {
+            tracing::warn!(id = %self.id, node_id = %self.to, %error, "a response was not sent");
+        }
+    }
+}
+
+/// Counts a running request; those who wait are told when there is room again.
+struct Slot {
+    transit: Arc<Transit>,
+    /// How many run, this one included.
+    number: usize,
+}
+
+impl Slot {
+    fn take(transit: &Arc<Transit>) -> Self {
+        let number = transit.running.fetch_add(1, Ordering::AcqRel) + 1;
+        Self {
+            transit: transit.clone(),
+            number,
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let before = self.transit.running.fetch_sub(1, Ordering::AcqRel);
+        if before == self.transit.max_running {
+            self.transit.room.notify_waiters();
+        }
+    }
+}
+
+fn request_context(
+    sender: NodeId,
+    request: RequestPacket,
+    timeout: Option<Duration>,
+) -> ContextInit {
+    ContextInit {
+        params: request.params,
+        meta: request.meta,
+        parent: None,
+        level: Some(request.level),
+        extra: Some(Box::new(Extra {
+            id: request.id.into(),
+            request_id: request.request_id,
+            parent_id: request.parent_id,
+            caller: request.caller,
+            peer: sender.into(),
+            headers: request.headers.unwrap_or_default(),
+            tracing: request.tracing,
+            timeout,
+            ..Extra::default()
+        })),
+    }
+}
+
+/// Milliseconds from a packet; what is no duration counts as none.
+fn duration(ms: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(ms / 1e3).ok()
+}
