@@ -29,7 +29,7 @@ const EXAMPLES: [Example; 2] = [
         package: "quickstart",
         args: &["--with-js"],
         needs_node: true,
-        prints: "5 + 3 = 8",
+        prints: "Hello Rust, 1 + 1 = 2",
     },
 ];
 

@@ -97,3 +97,8 @@ fn no_options<S: protocol::Serializer>(
         Some(key) => Err(Error::options(format!("{name} has no options, but got `{key}`"))),
     }
 }
+
+/// Compiles the code of the workspace's README.
+#[cfg(all(doctest, feature = "macros", feature = "transporter-tcp"))]
+#[doc = include_str!("../../../README.md")]
+struct WorkspaceReadme;
