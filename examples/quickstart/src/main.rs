@@ -5,11 +5,12 @@
 
 mod js;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moleculer::{prelude::*, transporter::tcp::TcpTransporter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::Instant;
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Pair {

@@ -1,12 +1,10 @@
 //! What Rust and JavaScript nodes have to do together.
 
-use std::{
-    pin::Pin,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, time::Duration};
 
 use moleculer::{ErrorKind, ProtocolVersion, prelude::*};
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use crate::{
     cluster::{self, Cluster, DIRECTIONS, JAVASCRIPT, RUST, until},
