@@ -102,8 +102,5 @@ async fn floor() -> Result<()> {
     let broker = Broker::new();
     calls(NO_PARAMS, || broker.call("users.empty", Value::Null)).await?;
     calls(TYPED_PARAMS, || broker.call("users.empty", Value::Null)).await?;
-    calls(VALUE_PARAMS, || {
-        broker.call("math.add", json!({"a": black_box(4), "b": 2}))
-    })
-    .await
+    calls(VALUE_PARAMS, || broker.call("math.add", json!({"a": black_box(4), "b": 2}))).await
 }

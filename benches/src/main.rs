@@ -88,11 +88,7 @@ fn measure_rounds(peers: &[Peer], rounds: u32) -> Result<Vec<Record>> {
         for peer in order {
             eprintln!("round {round} of {rounds}: {}", peer.name);
             let samples = runtime.block_on(peer.measure())?;
-            records.extend(
-                samples
-                    .into_iter()
-                    .map(|sample| Record::new(round, peer, sample)),
-            );
+            records.extend(samples.into_iter().map(|sample| Record::new(round, peer, sample)));
         }
     }
     Ok(records)

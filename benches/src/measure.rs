@@ -79,11 +79,7 @@ pub(crate) struct Sample {
 
 /// Reports one value to the process that compares.
 pub(crate) fn emit(workload: &str, metric: &str, value: f64) -> Result<()> {
-    let sample = Sample {
-        workload: workload.to_owned(),
-        metric: metric.to_owned(),
-        value,
-    };
+    let sample = Sample { workload: workload.to_owned(), metric: metric.to_owned(), value };
     println!("{}", serde_json::to_string(&sample)?);
     Ok(())
 }
@@ -109,10 +105,7 @@ pub(crate) async fn sequential<F: Future>(mut operation: impl FnMut() -> F) -> C
         black_box(operation().await);
     }
     let allocations = allocations::stop() as f64 / BATCH as f64;
-    Cost {
-        ns: median(&mut windows),
-        allocations,
-    }
+    Cost { ns: median(&mut windows), allocations }
 }
 
 /// Awaits one operation after the other until `deadline`, and returns how many.
@@ -152,21 +145,11 @@ where
     let stop = Arc::new(AtomicBool::new(false));
     let start = Instant::now();
     let callers: Vec<_> = (0..outstanding)
-        .map(|_| {
-            tokio::spawn(request_until(
-                Arc::clone(&stop),
-                call.clone(),
-                outstanding == 1,
-            ))
-        })
+        .map(|_| tokio::spawn(request_until(Arc::clone(&stop), call.clone(), outstanding == 1)))
         .collect();
     sleep(window).await;
     stop.store(true, Relaxed);
-    let mut load = Load {
-        requests: 0,
-        elapsed: Duration::ZERO,
-        latencies: Vec::new(),
-    };
+    let mut load = Load { requests: 0, elapsed: Duration::ZERO, latencies: Vec::new() };
     for caller in callers {
         let (requests, latencies) = caller.await??;
         load.requests += requests;
@@ -228,9 +211,7 @@ mod tests {
     #[test]
     fn allocations_of_an_operation_are_counted() {
         let runtime = Flavor::CurrentThread.build().unwrap();
-        let cost = runtime.block_on(sequential(|| async {
-            black_box((Box::new(1), Box::new(2)))
-        }));
+        let cost = runtime.block_on(sequential(|| async { black_box((Box::new(1), Box::new(2))) }));
         // Tests beside this one allocate as well.
         assert!(cost.allocations >= 2.0, "{cost:?}");
     }

@@ -21,13 +21,7 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn parse(args: &[&str]) -> Result<Self> {
-        let mut options = Self {
-            local: true,
-            remote: true,
-            rounds: 3,
-            js: true,
-            json: None,
-        };
+        let mut options = Self { local: true, remote: true, rounds: 3, js: true, json: None };
         let mut args = args.iter().copied();
         while let Some(arg) = args.next() {
             match arg {
@@ -61,13 +55,7 @@ mod tests {
 
     #[test]
     fn no_argument_runs_everything() {
-        let expected = Options {
-            local: true,
-            remote: true,
-            rounds: 3,
-            js: true,
-            json: None,
-        };
+        let expected = Options { local: true, remote: true, rounds: 3, js: true, json: None };
         assert_eq!(Options::parse(&[]).unwrap(), expected);
     }
 
@@ -75,13 +63,8 @@ mod tests {
     fn every_argument_has_an_effect() {
         let parsed =
             Options::parse(&["local", "--rounds", "5", "--no-js", "--json", "out"]).unwrap();
-        let expected = Options {
-            local: true,
-            remote: false,
-            rounds: 5,
-            js: false,
-            json: Some("out".into()),
-        };
+        let expected =
+            Options { local: true, remote: false, rounds: 5, js: false, json: Some("out".into()) };
         assert_eq!(parsed, expected);
     }
 

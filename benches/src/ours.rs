@@ -60,12 +60,7 @@ impl Echo {
 /// Reports local calls: no params, typed params, dynamic params, two callers.
 pub(crate) fn drive_local() -> Result<()> {
     let runtime = Flavor::CurrentThread.build()?;
-    let broker = runtime.block_on(
-        ServiceBroker::builder()
-            .service(Users)
-            .service(Math)
-            .start(),
-    )?;
+    let broker = runtime.block_on(ServiceBroker::builder().service(Users).service(Math).start())?;
     // A user's broker lives as long as the program.
     let broker: &'static ServiceBroker = Box::leak(Box::new(broker));
     runtime.block_on(async {
@@ -74,16 +69,7 @@ pub(crate) fn drive_local() -> Result<()> {
         })
         .await?;
         local::calls(TYPED_PARAMS, || async {
-            broker
-                .call::<i64>(
-                    "math.add",
-                    Pair {
-                        a: black_box(4),
-                        b: 2,
-                    },
-                )
-                .await
-                .is_ok()
+            broker.call::<i64>("math.add", Pair { a: black_box(4), b: 2 }).await.is_ok()
         })
         .await?;
         local::calls(VALUE_PARAMS, || async {

@@ -47,11 +47,7 @@ pub(crate) struct Page {
 impl Page {
     /// A page whose JSON text is exactly `len` bytes long.
     pub(crate) fn of_len(len: usize) -> Result<Self> {
-        let mut page = Self {
-            status: 200,
-            data: Vec::new(),
-            pad: String::new(),
-        };
+        let mut page = Self { status: 200, data: Vec::new(), pad: String::new() };
         loop {
             page.data.push(Post::numbered(page.data.len() as u64));
             if json_len(&page)? > len {

@@ -44,28 +44,14 @@ pub(crate) struct Record {
 impl Peer {
     /// A peer of this binary: `benches drive <args>`.
     pub(crate) fn rust(name: &'static str, floor: Option<&'static str>, args: &[&str]) -> Self {
-        let args = ["drive"]
-            .iter()
-            .chain(args)
-            .map(ToString::to_string)
-            .collect();
-        Self {
-            name,
-            floor,
-            program: Program::Benches,
-            args,
-        }
+        let args = ["drive"].iter().chain(args).map(ToString::to_string).collect();
+        Self { name, floor, program: Program::Benches, args }
     }
 
     /// A peer of `benches/js`: `node <args>`.
     pub(crate) fn js(name: &'static str, floor: Option<&'static str>, args: &[&str]) -> Self {
         let args = args.iter().map(ToString::to_string).collect();
-        Self {
-            name,
-            floor,
-            program: Program::Node,
-            args,
-        }
+        Self { name, floor, program: Program::Node, args }
     }
 
     pub(crate) fn is_js(&self) -> bool {
@@ -92,20 +78,13 @@ impl Peer {
             return Err(format!("`{}` failed: {}", self.name, output.status).into());
         }
         let lines = String::from_utf8(output.stdout)?;
-        lines
-            .lines()
-            .map(|line| Ok(serde_json::from_str(line)?))
-            .collect()
+        lines.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 }
 
 impl Record {
     pub(crate) fn new(round: u32, peer: &Peer, sample: Sample) -> Self {
-        Self {
-            round,
-            peer: peer.name.to_owned(),
-            sample,
-        }
+        Self { round, peer: peer.name.to_owned(), sample }
     }
 }
 
@@ -124,13 +103,8 @@ pub(crate) fn check_js_installed() -> Result<()> {
 
 /// The version of the Node.js that runs the JS peers, when there is one.
 pub(crate) fn node_version() -> Option<String> {
-    let output = std::process::Command::new("node")
-        .arg("--version")
-        .output()
-        .ok()?;
-    String::from_utf8(output.stdout)
-        .ok()
-        .map(|version| version.trim().to_owned())
+    let output = std::process::Command::new("node").arg("--version").output().ok()?;
+    String::from_utf8(output.stdout).ok().map(|version| version.trim().to_owned())
 }
 
 fn js_directory() -> PathBuf {

@@ -94,10 +94,8 @@ impl Server {
             BufReader::new(stdout).read_line(&mut line)?;
         }
         let mut server = Self { child, port: 0 };
-        server.port = line
-            .trim()
-            .parse()
-            .map_err(|_| "the server ended before it printed its port")?;
+        server.port =
+            line.trim().parse().map_err(|_| "the server ended before it printed its port")?;
         Ok(server)
     }
 
@@ -126,18 +124,10 @@ where
     let before = server.cpu_time();
     let many = closed_loop(&call, OUTSTANDING, WINDOW).await?;
     let after = server.cpu_time();
-    emit(
-        workload,
-        "req/s",
-        many.requests as f64 / many.elapsed.as_secs_f64(),
-    )?;
+    emit(workload, "req/s", many.requests as f64 / many.elapsed.as_secs_f64())?;
     if let (Some(before), Some(after)) = (before, after) {
         let cpu = after.saturating_sub(before);
-        emit(
-            workload,
-            "CPU us/req",
-            cpu.as_secs_f64() * 1e6 / many.requests as f64,
-        )?;
+        emit(workload, "CPU us/req", cpu.as_secs_f64() * 1e6 / many.requests as f64)?;
     }
     Ok(())
 }

@@ -13,10 +13,7 @@ pub(crate) fn machine(options: &Options) -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let node = if options.js { node_version() } else { None };
     let node = node.map_or(String::new(), |version| format!(", Node {version}"));
-    format!(
-        "{cores} cores{node}, {} alternating rounds, median (minimum-maximum)",
-        options.rounds
-    )
+    format!("{cores} cores{node}, {} alternating rounds, median (minimum-maximum)", options.rounds)
 }
 
 pub(crate) fn json_lines(records: &[Record]) -> Result<String> {
@@ -50,44 +47,26 @@ fn js_peers(records: &[Record], workload: &str) -> Vec<&'static str> {
 }
 
 fn header(local: bool, js: &[&str]) -> String {
-    let mut titles = vec![
-        "metric".to_owned(),
-        "peer".to_owned(),
-        "value".to_owned(),
-        "÷ floor".to_owned(),
-    ];
-    titles.extend(js.iter().map(|name| {
-        if local {
-            format!("times as fast as {name}")
-        } else {
-            format!("÷ {name}")
-        }
-    }));
-    format!(
-        "| {} |\n| --- | ---{} |\n",
-        titles.join(" | "),
-        " | ---:".repeat(titles.len() - 2)
-    )
+    let mut titles =
+        vec!["metric".to_owned(), "peer".to_owned(), "value".to_owned(), "÷ floor".to_owned()];
+    titles.extend(
+        js.iter().map(|name| {
+            if local { format!("times as fast as {name}") } else { format!("÷ {name}") }
+        }),
+    );
+    format!("| {} |\n| --- | ---{} |\n", titles.join(" | "), " | ---:".repeat(titles.len() - 2))
 }
 
 fn rows(records: &[Record], peers: &[Peer], workload: &str, js: &[&str]) -> Vec<Vec<String>> {
-    let of_workload = records
-        .iter()
-        .filter(|record| record.sample.workload == workload);
+    let of_workload = records.iter().filter(|record| record.sample.workload == workload);
     let mut rows = Vec::new();
     for metric in distinct(of_workload.map(|record| record.sample.metric.as_str())) {
         for name in peer_names(peers) {
             let of = |peer| rounds(records, workload, metric, peer);
             let Some(own) = of(name) else { continue };
-            let floor = peers
-                .iter()
-                .filter(|peer| peer.name == name)
-                .find_map(|peer| of(peer.floor?));
-            let mut row = vec![
-                metric.to_owned(),
-                name.to_owned(),
-                spread(own.values().copied()),
-            ];
+            let floor =
+                peers.iter().filter(|peer| peer.name == name).find_map(|peer| of(peer.floor?));
+            let mut row = vec![metric.to_owned(), name.to_owned(), spread(own.values().copied())];
             row.push(floor.map_or_else(none, |floor| ratio(&own, &floor)));
             row.extend(js.iter().map(|js| match of(js) {
                 Some(_) if *js == name => none(),
@@ -114,19 +93,13 @@ fn rounds(records: &[Record], workload: &str, metric: &str, peer: &str) -> Optio
     let matching = records.iter().filter(|record| {
         record.peer == peer && record.sample.workload == workload && record.sample.metric == metric
     });
-    let rounds: Rounds = matching
-        .map(|record| (record.round, record.sample.value))
-        .collect();
+    let rounds: Rounds = matching.map(|record| (record.round, record.sample.value)).collect();
     (!rounds.is_empty()).then_some(rounds)
 }
 
 /// A ratio is taken inside each round, so that a slow drift of the machine cancels.
 fn ratio(dividend: &Rounds, divisor: &Rounds) -> String {
-    spread(
-        dividend
-            .iter()
-            .filter_map(|(round, value)| Some(value / divisor.get(round)?)),
-    )
+    spread(dividend.iter().filter_map(|(round, value)| Some(value / divisor.get(round)?)))
 }
 
 fn spread(values: impl Iterator<Item = f64>) -> String {
@@ -169,16 +142,8 @@ mod tests {
     use crate::measure::Sample;
 
     fn record(round: u32, peer: &str, workload: &str, value: f64) -> Record {
-        let sample = Sample {
-            workload: workload.into(),
-            metric: "m".into(),
-            value,
-        };
-        Record {
-            round,
-            peer: peer.into(),
-            sample,
-        }
+        let sample = Sample { workload: workload.into(), metric: "m".into(), value };
+        Record { round, peer: peer.into(), sample }
     }
 
     fn peers() -> Vec<Peer> {
@@ -198,14 +163,8 @@ mod tests {
             records.push(record(round, JS_015, "local/a", 900.0 * speed));
         }
         let report = markdown(&records, &peers());
-        assert!(
-            report.contains("| m | ours | 300 (150-1500) | 1.50 | 6.00 |"),
-            "{report}"
-        );
-        assert!(
-            report.contains("| m | JS 0.15.2 | 1800 (900-9000) | 9.00 | - |"),
-            "{report}"
-        );
+        assert!(report.contains("| m | ours | 300 (150-1500) | 1.50 | 6.00 |"), "{report}");
+        assert!(report.contains("| m | JS 0.15.2 | 1800 (900-9000) | 9.00 | - |"), "{report}");
         assert!(
             report.contains("times as fast as JS 0.15.2") && !report.contains("0.14"),
             "{report}"
@@ -214,10 +173,8 @@ mod tests {
 
     #[test]
     fn remote_tables_divide_by_js() {
-        let records = [
-            record(1, JS_015, "remote/a", 60_000.0),
-            record(1, "ours", "remote/a", 300_000.0),
-        ];
+        let records =
+            [record(1, JS_015, "remote/a", 60_000.0), record(1, "ours", "remote/a", 300_000.0)];
         let mut peers = peers();
         peers.reverse();
         let report = markdown(&records, &peers);

@@ -34,10 +34,8 @@ const REFILL_BELOW: usize = 64 * 1024;
 pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
     let (mut stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    let (mut input, mut output) = (
-        BytesMut::with_capacity(BUFFER),
-        BytesMut::with_capacity(BUFFER),
-    );
+    let (mut input, mut output) =
+        (BytesMut::with_capacity(BUFFER), BytesMut::with_capacity(BUFFER));
     while stream.read_buf(&mut input).await? > 0 {
         while let Some(frame) = next_frame(&mut input)? {
             answer(&frame, &mut output)?;
@@ -69,11 +67,7 @@ impl Client {
         let pending = Arc::new(Pending::default());
         tokio::spawn(write_frames(queue, writer));
         tokio::spawn(read_responses(reader, Arc::clone(&pending)));
-        Ok(Self {
-            frames,
-            pending,
-            next_id: AtomicU64::new(1),
-        })
+        Ok(Self { frames, pending, next_id: AtomicU64::new(1) })
     }
 
     pub(crate) async fn call(&self, params: &RawValue) -> Result<Box<RawValue>> {
@@ -92,19 +86,12 @@ struct Pending(Mutex<HashMap<String, oneshot::Sender<Box<RawValue>>>>);
 impl Pending {
     fn insert(&self, id: String) -> oneshot::Receiver<Box<RawValue>> {
         let (sender, receiver) = oneshot::channel();
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, sender);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
         receiver
     }
 
     fn complete(&self, id: &str, data: &RawValue) {
-        let sender = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         if let Some(sender) = sender {
             // A caller that went away does not want its answer.
             sender.send(data.to_owned()).ok();
@@ -112,10 +99,7 @@ impl Pending {
     }
 
     fn fail_all(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -212,10 +196,7 @@ fn next_frame(input: &mut BytesMut) -> Result<Option<Bytes>> {
 
 /// An id of the length and look of a UUID, without the cost of randomness.
 fn uuid(n: u64) -> String {
-    format!(
-        "{:08x}-7f0a-4aa2-b734-{n:012x}",
-        (n as u32).wrapping_mul(2_654_435_761)
-    )
+    format!("{:08x}-7f0a-4aa2-b734-{n:012x}", (n as u32).wrapping_mul(2_654_435_761))
 }
 
 #[derive(Deserialize, Serialize)]
@@ -310,11 +291,6 @@ mod tests {
         }
         assert_eq!(bodies, [&b"\"first\""[..], b"\"second\""]);
         whole[4] ^= 1;
-        assert!(
-            next_frame(&mut whole)
-                .unwrap_err()
-                .to_string()
-                .contains("checksum")
-        );
+        assert!(next_frame(&mut whole).unwrap_err().to_string().contains("checksum"));
     }
 }

@@ -27,11 +27,8 @@ impl Broker {
             .map(boxed)
             .collect();
         actions.extend(
-            [
-                ("users.empty".to_owned(), empty as fn(_) -> _),
-                ("math.add".to_owned(), add),
-            ]
-            .map(boxed),
+            [("users.empty".to_owned(), empty as fn(_) -> _), ("math.add".to_owned(), add)]
+                .map(boxed),
         );
         Self { actions }
     }
@@ -66,9 +63,7 @@ fn add(context: Arc<Context>) -> BoxFuture<Result<Value, String>> {
     Box::pin(async move {
         black_box(context.level);
         let param = |name: &str| {
-            context.params[name]
-                .as_i64()
-                .ok_or_else(|| format!("`{name}` is not a number"))
+            context.params[name].as_i64().ok_or_else(|| format!("`{name}` is not a number"))
         };
         Ok(json!(param("a")? + param("b")?))
     })
@@ -81,25 +76,10 @@ mod tests {
     #[tokio::test]
     async fn calls_reach_their_action() {
         let broker = Broker::new();
-        assert_eq!(
-            broker.call("math.add", json!({"a": 4, "b": 2})).await,
-            Ok(json!(6))
-        );
+        assert_eq!(broker.call("math.add", json!({"a": 4, "b": 2})).await, Ok(json!(6)));
         assert_eq!(broker.call("users.empty", Value::Null).await, Ok(json!([])));
-        assert!(
-            broker
-                .call("math.add", json!({"a": 4}))
-                .await
-                .unwrap_err()
-                .contains("`b`")
-        );
-        assert!(
-            broker
-                .call("math.sub", Value::Null)
-                .await
-                .unwrap_err()
-                .contains("math.sub")
-        );
+        assert!(broker.call("math.add", json!({"a": 4})).await.unwrap_err().contains("`b`"));
+        assert!(broker.call("math.sub", Value::Null).await.unwrap_err().contains("math.sub"));
         assert_eq!(boxed_add()(4, 2).await, 6);
     }
 }

@@ -1,4 +1,12 @@
-// A Moleculer JS node that joins the two Rust nodes.
+// A Moleculer JS node that joins the Rust nodes. It installs Moleculer by npm
+// when it is started for the first time.
+const { execSync } = require("node:child_process");
+const { existsSync } = require("node:fs");
+
+if (!existsSync(`${__dirname}/node_modules/moleculer`)) {
+  console.log("js       installing Moleculer JS with npm");
+  execSync("npm ci --silent", { cwd: __dirname, stdio: "inherit" });
+}
 const { ServiceBroker } = require("moleculer");
 
 const broker = new ServiceBroker({
@@ -6,7 +14,7 @@ const broker = new ServiceBroker({
   logger: false,
   transporter: {
     type: "TCP",
-    options: { udpDiscovery: false, useHostname: false, urls: process.env.PEERS },
+    options: { udpDiscovery: false, useHostname: false, gossipPeriod: 1, urls: process.env.PEER },
   },
 });
 

@@ -3,16 +3,14 @@
 //! `cargo run -p quickstart -- --with-js` adds a Moleculer JS node.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-mod js;
-
 use std::time::Duration;
 
 use moleculer::{prelude::*, transporter::tcp::TcpTransporter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::{process::Command, time::Instant};
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Pair {
     a: i64,
     b: i64,
@@ -32,7 +30,7 @@ impl Math {
     #[action]
     async fn divide(&self, Params(pair): Params<Pair>) -> Result<i64> {
         let by_zero = || Error::client(422, "DIVISION_BY_ZERO", "nobody divides by zero");
-        pair.a.checked_div(pair.b).ok_or_else(|| by_zero().with_data(json!({ "a": pair.a })))
+        pair.a.checked_div(pair.b).ok_or_else(by_zero)
     }
 }
 
@@ -49,23 +47,23 @@ impl Audience {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // Who may be found where: a list instead of a server.
-    let peers = js::free_addresses(&["alice", "bob", "js"])?;
-    let node = |id: &'static str| {
-        let tcp = TcpTransporter::builder().urls(peers.clone()).udp_discovery(false);
-        ServiceBroker::builder().node_id(id).transporter(tcp)
-    };
-    let alice = node("alice").service(Math).start().await?;
-    let bob = node("bob").service(Audience).start().await?;
+    let tcp = || TcpTransporter::builder().udp_discovery(false);
+    let alice = ServiceBroker::builder().node_id("alice").transporter(tcp()).service(Math);
+    let alice = alice.start().await?;
+    // Instead of a server, bob gets told where alice listens.
+    let nodes: Value = alice.call("$node.list", ()).await?;
+    let port = nodes.pointer("0.port").and_then(Value::as_i64).unwrap_or_default();
+    let peer = format!("tcp://127.0.0.1:{port}/alice");
+    let bob = ServiceBroker::builder().node_id("bob").transporter(tcp().urls([&peer]));
+    let bob = bob.service(Audience).start().await?;
     bob.wait_for_services(["math"], Duration::from_secs(10)).await?;
     println!("cluster  alice offers `math`, bob has found it over TCP");
 
     let sum: i64 = bob.call("math.add", Pair { a: 5, b: 3 }).await?;
     println!("call     bob asked alice: 5 + 3 = {sum}");
 
-    let failed = bob.call::<i64>("math.divide", Pair { a: 1, b: 0 }).await;
-    if let Err(error) = failed {
-        println!("error    it came back typed, from {:?}: {error:?}", error.node_id());
+    if let Err(error) = bob.call::<i64>("math.divide", Pair { a: 1, b: 0 }).await {
+        println!("error    it crossed the nodes whole: {error:?}");
     }
 
     let started = Instant::now();
@@ -73,8 +71,20 @@ async fn main() -> Result<()> {
     println!("timing   there and back again took {} µs", started.elapsed().as_micros());
 
     if std::env::args().any(|arg| arg == "--with-js") {
-        js::join(&alice, &peers).await?;
+        with_javascript(&alice, &peer).await?;
     }
     bob.stop().await?;
     alice.stop().await
+}
+
+/// Starts a Moleculer JS node, calls it, and lets it call us.
+async fn with_javascript(broker: &ServiceBroker, peer: &str) -> Result<()> {
+    let failed =
+        |error| Error::internal("Node.js and npm are needed for --with-js").with_source(error);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/js/node.js");
+    let mut node = Command::new("node").arg(script).env("PEER", peer).spawn().map_err(failed)?;
+    broker.wait_for_services(["greeter"], Duration::from_secs(60)).await?;
+    let text: String = broker.call("greeter.hello", json!({ "name": "Rust" })).await?;
+    println!("js       alice asked the JavaScript node, which asked alice: {text}");
+    node.kill().await.map_err(failed)
 }

@@ -56,9 +56,7 @@ fn flag(name: &str, fallback: bool) -> Result<bool> {
         None => Ok(fallback),
         Some("true") => Ok(true),
         Some("false") => Ok(false),
-        Some(other) => Err(wrong(&format!(
-            "{name} is '{other}', but must be true or false"
-        ))),
+        Some(other) => Err(wrong(&format!("{name} is '{other}', but must be true or false"))),
     }
 }
 

@@ -31,15 +31,11 @@ async fn run() -> Result<ExitCode> {
     let environment = Environment::read()?;
     let level = EnvFilter::try_new(&environment.log_level)
         .map_err(|error| Error::internal(format!("LOGLEVEL: {error}")))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(level)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
 
     let shutdown = Shutdown::default();
-    let mut builder = ServiceBroker::builder()
-        .options(environment.options)
-        .service(shutdown.service());
+    let mut builder =
+        ServiceBroker::builder().options(environment.options).service(shutdown.service());
     for name in &environment.services {
         builder = services::add(builder, name)?;
     }

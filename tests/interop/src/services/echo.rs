@@ -14,11 +14,8 @@ impl Echo {
         let response = json!({
             "a": "Hey", "b": 3333, "c": true, "d": { "e": 122.34, "f": [1, 2, 3], "g": null }
         });
-        let answer = [
-            ("params", params),
-            ("meta", ctx.meta().into()),
-            ("response", response.into()),
-        ];
+        let answer =
+            [("params", params), ("meta", ctx.meta().into()), ("response", response.into())];
         Ok(Object::from(answer).into())
     }
 

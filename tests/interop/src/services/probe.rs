@@ -58,9 +58,7 @@ impl Probe {
     async fn relay(&self, ctx: Context, Params(relay): Params<Relay>) -> Result<Value> {
         let options = relay.options;
         tokio::time::sleep(Duration::from_secs_f64(options.wait / 1e3)).await;
-        let mut call = ctx
-            .call::<Value>(&relay.action, relay.params)
-            .meta(options.meta);
+        let mut call = ctx.call::<Value>(&relay.action, relay.params).meta(options.meta);
         if let Some(node) = options.node_id {
             call = call.node(node);
         }
@@ -129,22 +127,12 @@ impl Probe {
     }
 
     fn record(&self, ctx: &Context, payload: Value) {
-        let groups: Vec<Value> = ctx
-            .event_groups()
-            .iter()
-            .map(|group| Value::from(&**group))
-            .collect();
-        let groups = if groups.is_empty() {
-            Value::Null
-        } else {
-            Value::Array(groups)
-        };
+        let groups: Vec<Value> =
+            ctx.event_groups().iter().map(|group| Value::from(&**group)).collect();
+        let groups = if groups.is_empty() { Value::Null } else { Value::Array(groups) };
         let event = Object::from([
             ("event", Value::from(ctx.event())),
-            (
-                "type",
-                ctx.event_kind().map(moleculer::EventKind::as_str).into(),
-            ),
+            ("type", ctx.event_kind().map(moleculer::EventKind::as_str).into()),
             ("group", ctx.listener_group().into()),
             ("groups", groups),
             ("payload", payload),
@@ -183,32 +171,22 @@ impl Fail {
                 if let Some(code) = self.code {
                     error = error.with_code(code);
                 }
-                self.r#type
-                    .iter()
-                    .fold(error, |error, r#type| error.with_type(r#type))
+                self.r#type.iter().fold(error, |error, r#type| error.with_type(r#type))
             }
             K::Validation => {
                 let error = Error::new(kind, self.message);
-                self.r#type
-                    .iter()
-                    .fold(error, |error, r#type| error.with_type(r#type))
+                self.r#type.iter().fold(error, |error, r#type| error.with_type(r#type))
             }
             K::ServiceSchema | K::BrokerOptions => Error::new(kind, self.message),
             _ => Error::from_data(
                 kind,
-                self.data
-                    .as_ref()
-                    .and_then(Value::as_object)
-                    .cloned()
-                    .unwrap_or_default(),
+                self.data.as_ref().and_then(Value::as_object).cloned().unwrap_or_default(),
             ),
         };
         if let Some(data) = self.data {
             error = error.with_data(data);
         }
-        self.retryable
-            .into_iter()
-            .fold(error, Error::with_retryable)
+        self.retryable.into_iter().fold(error, Error::with_retryable)
     }
 }
 

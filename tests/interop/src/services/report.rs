@@ -6,18 +6,14 @@ use moleculer::{Object, prelude::*};
 pub(crate) async fn action(ctx: &Context, params: Value) -> Result<()> {
     let mut data = subject(ctx, params)?;
     data.insert("action", ctx.action());
-    ctx.broker()?
-        .broadcast("$scenario.action.called", Value::from(data))
-        .await
+    ctx.broker()?.broadcast("$scenario.action.called", Value::from(data)).await
 }
 
 /// Tells everybody that the event of this context arrived here.
 pub(crate) async fn event(ctx: &Context, params: Value) -> Result<()> {
     let mut data = subject(ctx, params)?;
     data.insert("event", ctx.event());
-    ctx.broker()?
-        .broadcast("$scenario.event.emitted", Value::from(data))
-        .await
+    ctx.broker()?.broadcast("$scenario.event.emitted", Value::from(data)).await
 }
 
 fn subject(ctx: &Context, params: Value) -> Result<Object> {

@@ -25,10 +25,8 @@ impl Shutdown {
     /// Resolves when the process should end; true for an error.
     pub(crate) async fn asked(&self) -> bool {
         let mut asked = self.0.subscribe();
-        let failed = asked
-            .wait_for(Option::is_some)
-            .await
-            .is_ok_and(|failed| *failed == Some(true));
+        let failed =
+            asked.wait_for(Option::is_some).await.is_ok_and(|failed| *failed == Some(true));
         // Others hear of it in the meantime.
         tokio::time::sleep(Duration::from_secs(1)).await;
         failed

@@ -16,47 +16,25 @@ pub(crate) type Case = fn(ProtocolVersion) -> Pin<Box<dyn Future<Output = Result
 
 /// Every case with its name.
 pub(crate) const ALL: &[(&str, Case)] = &[
-    ("values come back as they went", |version| {
-        Box::pin(values(version))
+    ("values come back as they went", |version| Box::pin(values(version))),
+    ("a call carries its context", |version| Box::pin(context(version))),
+    ("errors keep their class and members", |version| Box::pin(errors(version))),
+    ("events reach the other side", |version| Box::pin(events(version))),
+    ("events are balanced among both", |version| Box::pin(balanced_events(version))),
+    ("echo.reply keeps every kind", |version| Box::pin(reply(version))),
+    ("a killed JavaScript node is noticed, and welcome again", |version| Box::pin(killed(version))),
+    ("a stopped Rust node says goodbye", |version| Box::pin(stopped(version))),
+    ("the other protocol version is kept out, unless it is let in", |version| {
+        Box::pin(mixed(version))
     }),
-    ("a call carries its context", |version| {
-        Box::pin(context(version))
-    }),
-    ("errors keep their class and members", |version| {
-        Box::pin(errors(version))
-    }),
-    ("events reach the other side", |version| {
-        Box::pin(events(version))
-    }),
-    ("events are balanced among both", |version| {
-        Box::pin(balanced_events(version))
-    }),
-    ("echo.reply keeps every kind", |version| {
-        Box::pin(reply(version))
-    }),
-    (
-        "a killed JavaScript node is noticed, and welcome again",
-        |version| Box::pin(killed(version)),
-    ),
-    ("a stopped Rust node says goodbye", |version| {
-        Box::pin(stopped(version))
-    }),
-    (
-        "the other protocol version is kept out, unless it is let in",
-        |version| Box::pin(mixed(version)),
-    ),
-    ("nodes find each other by UDP", |version| {
-        Box::pin(udp(version))
-    }),
+    ("nodes find each other by UDP", |version| Box::pin(udp(version))),
 ];
 
 fn check(what: &str, actual: &Json, expected: &Json) -> Result<()> {
     if actual == expected {
         return Ok(());
     }
-    Err(Error::internal(format!(
-        "{what}: expected {expected}, got {actual}"
-    )))
+    Err(Error::internal(format!("{what}: expected {expected}, got {actual}")))
 }
 
 async fn values(version: ProtocolVersion) -> Result<()> {
@@ -98,19 +76,9 @@ async fn context(version: ProtocolVersion) -> Result<()> {
             return Err(Error::internal(format!("{direction}: request id {who}")));
         }
     }
-    let response = cluster
-        .driver
-        .call::<Value>("probe.setMeta", json!({ "set": 1 }));
-    let response = response
-        .node(JAVASCRIPT)
-        .meta([("mine", 2)])
-        .with_response()
-        .await?;
-    check(
-        "meta comes back",
-        &Value::from(response.meta).into(),
-        &json!({ "mine": 2, "set": 1 }),
-    )
+    let response = cluster.driver.call::<Value>("probe.setMeta", json!({ "set": 1 }));
+    let response = response.node(JAVASCRIPT).meta([("mine", 2)]).with_response().await?;
+    check("meta comes back", &Value::from(response.meta).into(), &json!({ "mine": 2, "set": 1 }))
 }
 
 async fn errors(version: ProtocolVersion) -> Result<()> {
@@ -148,22 +116,13 @@ async fn errors(version: ProtocolVersion) -> Result<()> {
             let answer = cluster.relay(caller, call).await?;
             let mut expected = expected.clone();
             expected["nodeID"] = callee.into();
-            check(
-                &format!("{caller} -> {callee}"),
-                &answer["error"],
-                &expected,
-            )?;
+            check(&format!("{caller} -> {callee}"), &answer["error"], &expected)?;
         }
         let call = json!({ "action": "probe.panic", "options": { "nodeID": callee } });
         let error = &cluster.relay(caller, call).await?["error"];
         check(
             "panic",
-            &json!([
-                error["name"],
-                error["code"],
-                error["message"],
-                error["nodeID"]
-            ]),
+            &json!([error["name"], error["code"], error["message"], error["nodeID"]]),
             &json!(["MoleculerError", 500, "The handler panicked.", callee]),
         )?;
         let call = json!({ "action": "probe.nothing", "options": { "nodeID": callee } });
@@ -213,11 +172,7 @@ async fn events(version: ProtocolVersion) -> Result<()> {
             .collect();
         let expected =
             ["once", "probe"].map(|group| json!(["broadcast", group, { "n": [1, null] }, sender]));
-        check(
-            &format!("{sender} -> {receiver}"),
-            &view.into(),
-            &expected.to_vec().into(),
-        )?;
+        check(&format!("{sender} -> {receiver}"), &view.into(), &expected.to_vec().into())?;
         let own = seen(&cluster, sender, "probe.once", 2).await?;
         check("the sender's own listeners", &own.len().into(), &2.into())?;
 
@@ -270,10 +225,7 @@ async fn killed(version: ProtocolVersion) -> Result<()> {
     let mut cluster = Cluster::start(version).await?;
     let driver = cluster.driver.clone();
     let waiting = tokio::spawn(async move {
-        driver
-            .call::<Value>("probe.sleep", json!({ "ms": 60_000 }))
-            .node(JAVASCRIPT)
-            .await
+        driver.call::<Value>("probe.sleep", json!({ "ms": 60_000 })).node(JAVASCRIPT).await
     });
     until("the call runs", async || {
         let running = cluster.probe(JAVASCRIPT, "running", json!({})).await?;
@@ -282,26 +234,15 @@ async fn killed(version: ProtocolVersion) -> Result<()> {
     .await?;
     let killed = Instant::now();
     cluster.javascript.kill().await?;
-    let error = waiting
-        .await
-        .map_err(|error| Error::internal(error.to_string()))?
-        .err();
+    let error = waiting.await.map_err(|error| Error::internal(error.to_string()))?.err();
     let kind = error.as_ref().map(Error::kind);
     if kind != Some(&ErrorKind::RequestRejected) || killed.elapsed() > Duration::from_secs(5) {
-        return Err(Error::internal(format!(
-            "after {:?}: {error:?}",
-            killed.elapsed()
-        )));
+        return Err(Error::internal(format!("after {:?}: {error:?}", killed.elapsed())));
     }
     if cluster.driver.pending_requests() != 0 {
         return Err(Error::internal("a request is left pending"));
     }
-    let error = cluster
-        .driver
-        .call::<Value>("probe.echo", 1)
-        .node(JAVASCRIPT)
-        .await
-        .err();
+    let error = cluster.driver.call::<Value>("probe.echo", 1).node(JAVASCRIPT).await.err();
     check(
         "a call to it",
         &format!("{:?}", error.map(|error| error.kind().clone())).into(),
@@ -322,22 +263,10 @@ async fn stopped(version: ProtocolVersion) -> Result<()> {
     // It told everybody before it left, so nobody has to wait for a timer.
     let call = json!({ "action": "probe.echo", "options": { "nodeID": RUST } });
     let error = &cluster.relay(JAVASCRIPT, call).await?["error"];
-    check(
-        "the JavaScript node knows",
-        &error["name"],
-        &"ServiceNotFoundError".into(),
-    )?;
-    let nodes = cluster
-        .driver
-        .call::<Value>("$node.list", json!({}))
-        .node(JAVASCRIPT)
-        .await?;
+    check("the JavaScript node knows", &error["name"], &"ServiceNotFoundError".into())?;
+    let nodes = cluster.driver.call::<Value>("$node.list", json!({})).node(JAVASCRIPT).await?;
     let nodes = Json::from(nodes);
-    let rust = nodes
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|node| node["id"] == RUST);
+    let rust = nodes.as_array().into_iter().flatten().find(|node| node["id"] == RUST);
     check(
         "and lists it as gone",
         &rust.map_or(Json::Null, |node| node["available"].clone()),
@@ -360,16 +289,12 @@ async fn mixed(version: ProtocolVersion) -> Result<()> {
         transit.disable_version_check = let_in;
         let driver = cluster::driver(version, &namespace, &urls, transit).await?;
         if let_in {
-            driver
-                .wait_for_services(["probe"], Duration::from_secs(20))
-                .await?;
+            driver.wait_for_services(["probe"], Duration::from_secs(20)).await?;
             let answer: Value = driver.call("probe.echo", json!({ "a": 1 })).await?;
             check("a call", &answer.into(), &json!({ "a": 1 }))?;
         } else {
             // Three rounds of gossip would have brought its services.
-            let found = driver
-                .wait_for_services(["probe"], Duration::from_secs(3))
-                .await;
+            let found = driver.wait_for_services(["probe"], Duration::from_secs(3)).await;
             check("found", &found.is_ok().into(), &false.into())?;
         }
         driver.stop().await?;
@@ -380,12 +305,7 @@ async fn mixed(version: ProtocolVersion) -> Result<()> {
 async fn udp(version: ProtocolVersion) -> Result<()> {
     let namespace = cluster::namespace();
     let free = cluster::addresses(&["udp"])?;
-    let port: u16 = free[0]
-        .1
-        .rsplit(':')
-        .next()
-        .and_then(|port| port.parse().ok())
-        .unwrap_or(4445);
+    let port: u16 = free[0].1.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(4445);
     let tcp = json!({ "udpPort": port, "udpPeriod": 1, "useHostname": false, "gossipPeriod": 1 });
     let mut environment = cluster::environment(version, &namespace, &[], JAVASCRIPT);
     environment.retain(|(key, _)| *key != "BROKER_OPTIONS");
@@ -400,9 +320,7 @@ async fn udp(version: ProtocolVersion) -> Result<()> {
         .start()
         .await?;
     let _javascript = Process::start(Implementation::JavaScript, &environment).await?;
-    driver
-        .wait_for_services(["probe"], Duration::from_secs(20))
-        .await?;
+    driver.wait_for_services(["probe"], Duration::from_secs(20)).await?;
     let answer: Value = driver.call("probe.echo", "found").await?;
     check("a call", &answer.into(), &"found".into())?;
     driver.stop().await

@@ -44,14 +44,7 @@ impl Cluster {
             Process::start(Implementation::JavaScript, &javascript),
             driver(version, &namespace, &urls, TransitOptions::default()),
         )?;
-        let cluster = Self {
-            version,
-            namespace,
-            urls,
-            driver,
-            rust,
-            javascript,
-        };
+        let cluster = Self { version, namespace, urls, driver, rust, javascript };
         for (caller, callee) in DIRECTIONS {
             cluster.reachable(caller, callee).await?;
         }
@@ -99,9 +92,7 @@ impl Cluster {
         });
         let mut answer = self.relay(caller, call).await?;
         if answer["ok"] != true {
-            return Err(Error::internal(format!(
-                "{caller} called {callee}: {answer}"
-            )));
+            return Err(Error::internal(format!("{caller} called {callee}: {answer}")));
         }
         Ok(answer["result"].take())
     }
@@ -114,11 +105,7 @@ impl Cluster {
         params: serde_json::Value,
     ) -> Result<serde_json::Value> {
         let action = format!("probe.{action}");
-        let call = self
-            .driver
-            .call::<Value>(&action, params)
-            .node(node)
-            .timeout(DEADLINE);
+        let call = self.driver.call::<Value>(&action, params).node(node).timeout(DEADLINE);
         Ok(call.await?.into())
     }
 }
@@ -151,26 +138,17 @@ pub(crate) async fn driver(
 /// A name that no other case uses.
 pub(crate) fn namespace() -> String {
     static CASES: AtomicUsize = AtomicUsize::new(0);
-    format!(
-        "interop-{}-{}",
-        std::process::id(),
-        CASES.fetch_add(1, Ordering::Relaxed)
-    )
+    format!("interop-{}-{}", std::process::id(), CASES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// An address for each node, with a port that is free now.
 pub(crate) fn addresses(nodes: &[&'static str]) -> Result<Vec<(&'static str, String)>> {
     let failed = |error: std::io::Error| Error::internal("no free port").with_source(error);
     // All are held until the last is found, so that they differ.
-    let held: Vec<_> = nodes
-        .iter()
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect();
+    let held: Vec<_> = nodes.iter().map(|_| TcpListener::bind("127.0.0.1:0")).collect();
     let mut addresses = Vec::new();
     for (listener, node) in held.into_iter().zip(nodes) {
-        let address = listener
-            .and_then(|listener| listener.local_addr())
-            .map_err(failed)?;
+        let address = listener.and_then(|listener| listener.local_addr()).map_err(failed)?;
         addresses.push((*node, format!("tcp://{address}")));
     }
     Ok(addresses)
@@ -183,10 +161,8 @@ pub(crate) fn environment(
     urls: &[(&'static str, String)],
     id: &str,
 ) -> Vec<(&'static str, String)> {
-    let urls: serde_json::Map<_, _> = urls
-        .iter()
-        .map(|(id, address)| ((*id).to_owned(), address.as_str().into()))
-        .collect();
+    let urls: serde_json::Map<_, _> =
+        urls.iter().map(|(id, address)| ((*id).to_owned(), address.as_str().into())).collect();
     let tcp =
         json!({ "udpDiscovery": false, "useHostname": false, "gossipPeriod": 1, "urls": urls });
     vec![
@@ -195,10 +171,7 @@ pub(crate) fn environment(
         ("PROTOCOL", version.to_string()),
         ("LOGLEVEL", "error".to_owned()),
         ("SERVICES", "echo,test,users,payment,mail,probe".to_owned()),
-        (
-            "BROKER_OPTIONS",
-            json!({ "transporter": { "type": "TCP", "options": tcp } }).to_string(),
-        ),
+        ("BROKER_OPTIONS", json!({ "transporter": { "type": "TCP", "options": tcp } }).to_string()),
     ]
 }
 

@@ -20,9 +20,8 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     for version in [ProtocolVersion::V4, ProtocolVersion::V5] {
         for (name, case) in cases::ALL {
-            let trial = Trial::test(format!("protocol {version}: {name}"), move || {
-                run(*case, version)
-            });
+            let trial =
+                Trial::test(format!("protocol {version}: {name}"), move || run(*case, version));
             trials.push(match &unavailable {
                 Some(reason) => trial.with_ignored_flag(true).with_kind(reason.clone()),
                 None => trial,
@@ -33,10 +32,8 @@ fn main() -> ExitCode {
 }
 
 fn run(case: cases::Case, version: ProtocolVersion) -> Result<(), libtest_mimic::Failed> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let limit = std::time::Duration::from_secs(60);
         match tokio::time::timeout(limit, case(version)).await {

@@ -29,9 +29,7 @@ pub(crate) struct Process {
 
 /// Why the JavaScript nodes cannot run here, if they cannot.
 pub(crate) fn javascript_missing() -> Option<String> {
-    let installed = javascript_folder()
-        .join("node_modules/moleculer-0.15")
-        .exists();
+    let installed = javascript_folder().join("node_modules/moleculer-0.15").exists();
     (!installed)
         .then(|| "unavailable: run `cargo xtask test`, which installs the JavaScript nodes".into())
 }
@@ -57,45 +55,30 @@ impl Process {
         // The case with a panic would fill the log otherwise.
         command.env("RUST_BACKTRACE", "0");
         command.envs(environment.iter().map(|(key, value)| (key, value)));
-        let mut child = command
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| {
+        let mut child =
+            command.stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(|error| {
                 Error::internal(format!("{implementation:?} node")).with_source(error)
             })?;
-        let output = child
-            .stdout
-            .take()
-            .ok_or_else(|| Error::internal("no output"))?;
+        let output = child.stdout.take().ok_or_else(|| Error::internal("no output"))?;
         let mut lines = BufReader::new(output).lines();
         let line = tokio::time::timeout(DEADLINE, lines.next_line()).await;
         match line {
             Ok(Ok(Some(line))) if line.starts_with("ready ") => Ok(Self { child }),
-            other => Err(Error::internal(format!(
-                "the {implementation:?} node is not ready: {other:?}"
-            ))),
+            other => {
+                Err(Error::internal(format!("the {implementation:?} node is not ready: {other:?}")))
+            }
         }
     }
 
     /// Ends it without a goodbye.
     pub(crate) async fn kill(&mut self) -> Result<()> {
-        self.child
-            .kill()
-            .await
-            .map_err(|error| Error::internal("kill").with_source(error))
+        self.child.kill().await.map_err(|error| Error::internal("kill").with_source(error))
     }
 
     /// Asks it to end, and waits until it has.
     pub(crate) async fn terminate(&mut self) -> Result<ExitStatus> {
-        let id = self
-            .child
-            .id()
-            .ok_or_else(|| Error::internal("it has ended already"))?;
-        let sent = Command::new("kill")
-            .args(["-TERM", &id.to_string()])
-            .status()
-            .await;
+        let id = self.child.id().ok_or_else(|| Error::internal("it has ended already"))?;
+        let sent = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
         if !sent.is_ok_and(|status| status.success()) {
             return Err(Error::internal("the signal was not sent"));
         }
