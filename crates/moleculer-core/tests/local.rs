@@ -465,6 +465,19 @@ async fn a_service_waits_for_its_dependencies() {
 }
 
 #[tokio::test]
+async fn stopping_ends_a_start_that_waits() {
+    let broker = local().service(Service::builder("a").dependencies(["nowhere"])).build().unwrap();
+    let mut starting = Box::pin(broker.start());
+    assert!(futures_util::poll!(&mut starting).is_pending());
+    let (started, stopped, again) = tokio::join!(starting, broker.stop(), broker.stop());
+    assert!(started.unwrap_err().message().contains("stopped while it started"));
+    stopped.unwrap();
+    again.unwrap();
+    assert_eq!(broker.running_tasks(), 0);
+    assert!(broker.start().await.is_err());
+}
+
+#[tokio::test]
 async fn wrong_declarations_are_refused() {
     let message =
         |builder: moleculer_core::BrokerBuilder| builder.build().unwrap_err().message().to_owned();

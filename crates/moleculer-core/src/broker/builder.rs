@@ -7,6 +7,7 @@ use std::{
 
 use moleculer_protocol::{JsonSerializer, NodeId, ProtocolVersion, Serializer};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{IdSource, Inner, ServiceBroker, Tasks, WeakBroker, lifecycle::PhaseCell};
 use crate::{
@@ -190,6 +191,7 @@ impl BrokerBuilder {
                 transit: OnceLock::new(),
                 tasks: Tasks::default(),
                 phase: PhaseCell::default(),
+                stop_asked: CancellationToken::new(),
                 services: Mutex::new(services),
                 services_changed: Notify::new(),
                 failure: Mutex::new(None),

@@ -87,14 +87,16 @@ impl ServiceBroker {
                 "a broker can be started only once; make a new one",
             ));
         }
-        match self.start_all().await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                tracing::error!(node_id = %self.node_id(), %error, "unable to start all services");
-                self.shut_down().await;
-                Err(error)
-            }
+        let started = tokio::select! {
+            biased;
+            () = self.0.stop_asked.cancelled() => Err(interrupted()),
+            started = self.start_all() => started,
+        };
+        if let Err(error) = &started {
+            tracing::error!(node_id = %self.node_id(), %error, "the broker does not start");
+            self.shut_down().await;
         }
+        started
     }
 
     async fn start_all(&self) -> Result<()> {
@@ -111,7 +113,7 @@ impl ServiceBroker {
         let starting = services.iter().map(|service| self.start_service(service));
         try_join_all(starting).await?;
         if !self.0.phase.advance(Phase::Starting, Phase::Started) {
-            return Err(Error::internal("the broker was stopped while it started"));
+            return Err(interrupted());
         }
         self.announce_event("$broker.started", Object::new());
         if let Some(transit) = self.transit() {
@@ -189,7 +191,7 @@ impl ServiceBroker {
     /// Takes all services back, stops them, and disconnects.
     ///
     /// Resolves when no task, timer or socket of this broker is left. Calling
-    /// it again waits for the same end.
+    /// it again waits for the same end; a start that is under way fails.
     ///
     /// # Errors
     ///
@@ -200,9 +202,16 @@ impl ServiceBroker {
             self.shut_down().await;
         } else if self.0.phase.advance(Phase::Created, Phase::Stopped) {
             self.0.tasks.cancel();
+        } else {
+            self.0.stop_asked.cancel();
         }
-        while self.0.phase() != Phase::Stopped && self.0.phase() > Phase::Started {
-            self.0.services_changed.notified().await;
+        loop {
+            // Registered before the look, so that the end is not missed.
+            let changed = self.0.services_changed.notified();
+            if self.0.phase() == Phase::Stopped {
+                break;
+            }
+            changed.await;
         }
         lock(&self.0.failure).clone().map_or(Ok(()), Err)
     }
@@ -263,6 +272,10 @@ impl ServiceBroker {
         }
         self.stop().await
     }
+}
+
+fn interrupted() -> Error {
+    Error::internal("the broker was stopped while it started")
 }
 
 async fn signal() {

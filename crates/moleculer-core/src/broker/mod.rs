@@ -18,6 +18,7 @@ use std::{
 use moleculer_protocol::{NodeId, PacketId, Payload};
 use serde::Serialize;
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::emit::{Origin, PacketOrigin, Sent};
 pub use self::{
@@ -78,6 +79,8 @@ pub(crate) struct Inner {
     pub(crate) transit: OnceLock<Arc<Transit>>,
     pub(crate) tasks: Tasks,
     phase: lifecycle::PhaseCell,
+    /// Ends a start that is under way.
+    stop_asked: CancellationToken,
     services: Mutex<Vec<Service>>,
     services_changed: Notify,
     failure: Mutex<Option<Error>>,
