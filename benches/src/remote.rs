@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 
 use crate::{
-    floor::framed_tcp,
+    floor::framed_tcp::{self, Handler},
     measure::{Flavor, Result, closed_loop, cpu_time, emit, median},
     ours,
     payload::Size,
@@ -23,6 +23,8 @@ use crate::{
 
 const FLOOR_CT: &str = "framed TCP + raw JSON [ct]";
 const FLOOR_MT: &str = "framed TCP + raw JSON [mt]";
+const TYPED_CT: &str = "framed TCP + typed JSON [ct]";
+const TYPED_MT: &str = "framed TCP + typed JSON [mt]";
 /// Requests under way at once when throughput is measured.
 const OUTSTANDING: usize = 64;
 const WARM_UP: Duration = Duration::from_millis(400);
@@ -34,8 +36,10 @@ pub(crate) fn peers() -> Result<Vec<Peer>> {
     let payloads = serde_json::to_string(&payloads)?;
     Ok(vec![
         Peer::rust(FLOOR_CT, None, &["remote", "floor", "ct"]),
+        Peer::rust(TYPED_CT, Some(FLOOR_CT), &["remote", "typed-floor", "ct"]),
         Peer::rust("ours [ct]", Some(FLOOR_CT), &["remote", "ours", "ct"]),
         Peer::rust("ours [mt]", Some(FLOOR_MT), &["remote", "ours", "mt"]),
+        Peer::rust(TYPED_MT, Some(FLOOR_MT), &["remote", "typed-floor", "mt"]),
         Peer::rust(FLOOR_MT, None, &["remote", "floor", "mt"]),
         Peer::js(JS_014, Some(FLOOR_MT), &["remote.mjs", "0.14", &payloads]),
         Peer::js(JS_015, Some(FLOOR_MT), &["remote.mjs", "0.15", &payloads]),
@@ -52,7 +56,8 @@ pub(crate) fn serve(peer: &str, flavor: Flavor) -> Result<()> {
     // Spawned, since the thread that blocks on a future is not one of the two workers.
     flavor.build()?.block_on(async {
         match peer {
-            "floor" => tokio::spawn(serve_floor()).await?,
+            "floor" => tokio::spawn(serve_floor(framed_tcp::raw)).await?,
+            "typed-floor" => tokio::spawn(serve_floor(framed_tcp::typed)).await?,
             "ours" => tokio::spawn(ours::serve()).await?,
             _ => Err(unknown(peer)),
         }
@@ -69,7 +74,8 @@ pub(crate) fn drive(peer: &str, flavor: Flavor) -> Result<()> {
     let server = Server::start(peer, flavor)?;
     flavor.build()?.block_on(async {
         match peer {
-            "floor" => drive_floor(&server).await,
+            "floor" => drive_floor(&server, framed_tcp::raw).await,
+            "typed-floor" => drive_floor(&server, framed_tcp::typed).await,
             "ours" => ours::drive_remote(&server).await,
             _ => Err(unknown(peer)),
         }
@@ -132,20 +138,23 @@ where
     Ok(())
 }
 
-async fn serve_floor() -> Result<()> {
+async fn serve_floor(handler: Handler) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     announce(listener.local_addr()?.port());
-    framed_tcp::serve(listener).await
+    framed_tcp::serve(listener, handler).await
 }
 
-async fn drive_floor(server: &Server) -> Result<()> {
+async fn drive_floor(server: &Server, handler: Handler) -> Result<()> {
     let client = Arc::new(framed_tcp::Client::connect(server.port).await?);
     for size in Size::ALL {
         let params: Arc<RawValue> = RawValue::from_string(size.json()?)?.into();
         let client = Arc::clone(&client);
         let call = move || {
             let (client, params) = (Arc::clone(&client), Arc::clone(&params));
-            async move { Ok(client.call(&params).await?.get().len()) }
+            async move {
+                let result = client.call(&handler(&params)?).await?;
+                Ok(handler(&result)?.get().len())
+            }
         };
         calls(size.workload(), server, call).await?;
     }

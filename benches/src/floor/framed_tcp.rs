@@ -2,6 +2,7 @@
 //! and results never looked into, what is ready written in one system call.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     io,
     sync::{
@@ -12,7 +13,7 @@ use std::{
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -22,7 +23,10 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::measure::Result;
+use crate::{
+    measure::Result,
+    payload::{Page, Small},
+};
 
 const HEADER: usize = 6;
 const REQUEST: u8 = 2;
@@ -30,15 +34,33 @@ const RESPONSE: u8 = 3;
 const BUFFER: usize = 256 * 1024;
 const REFILL_BELOW: usize = 64 * 1024;
 
+/// What a node does to params: nothing, or read them into their type and write them again.
+pub(crate) type Handler = fn(&RawValue) -> Result<Cow<'_, RawValue>>;
+
+/// Leaves the JSON as it is.
+pub(crate) fn raw(params: &RawValue) -> Result<Cow<'_, RawValue>> {
+    Ok(Cow::Borrowed(params))
+}
+
+/// Reads params into their type and writes them again, as a typed handler needs it.
+pub(crate) fn typed(params: &RawValue) -> Result<Cow<'_, RawValue>> {
+    let small = params.get().len() < 100;
+    Ok(Cow::Owned(if small { rewrite::<Small>(params)? } else { rewrite::<Page>(params)? }))
+}
+
+fn rewrite<'a, T: Deserialize<'a> + Serialize>(params: &'a RawValue) -> Result<Box<RawValue>> {
+    Ok(to_raw_value(&serde_json::from_str::<T>(params.get())?)?)
+}
+
 /// Answers each request with its own params, for the first connection that comes in.
-pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
+pub(crate) async fn serve(listener: TcpListener, handler: Handler) -> Result<()> {
     let (mut stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
     let (mut input, mut output) =
         (BytesMut::with_capacity(BUFFER), BytesMut::with_capacity(BUFFER));
     while stream.read_buf(&mut input).await? > 0 {
         while let Some(frame) = next_frame(&mut input)? {
-            answer(&frame, &mut output)?;
+            answer(&frame, handler, &mut output)?;
         }
         if !output.is_empty() {
             stream.write_all(&output).await?;
@@ -147,14 +169,15 @@ fn complete_buffered(input: &mut BytesMut, pending: &Pending) -> Result<()> {
     Ok(())
 }
 
-fn answer(frame: &[u8], output: &mut BytesMut) -> Result<()> {
+fn answer(frame: &[u8], handler: Handler, output: &mut BytesMut) -> Result<()> {
     let request: Request<'_> = serde_json::from_slice(frame)?;
+    let data = handler(request.params)?;
     let response = Response {
         ver: request.ver,
         sender: "srv",
         id: request.id,
         success: true,
-        data: request.params,
+        data: &data,
         meta: request.meta,
         stream: false,
     };
@@ -266,7 +289,7 @@ mod tests {
     async fn a_call_returns_its_params() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = tokio::spawn(serve(listener));
+        let server = tokio::spawn(serve(listener, raw));
         let client = Client::connect(port).await.unwrap();
         for size in Size::ALL {
             let params = RawValue::from_string(size.json().unwrap()).unwrap();

@@ -1,0 +1,63 @@
+//! Plug-ins by name, by URL and from a configuration.
+#![cfg(feature = "full")]
+
+use moleculer::{BrokerOptions, prelude::*};
+use serde_json::json;
+
+/// What is wrong with these broker options.
+fn refused(options: serde_json::Value) -> String {
+    let options = match BrokerOptions::from_value(options) {
+        Ok(options) => options,
+        Err(error) => return error.message().to_owned(),
+    };
+    match ServiceBroker::builder().options(options).build() {
+        Ok(_) => "accepted".to_owned(),
+        Err(error) => error.message().to_owned(),
+    }
+}
+
+#[test]
+fn a_javascript_users_options_are_taken() {
+    for transporter in [
+        json!("TCP"),
+        json!("tcp"),
+        json!("tcp://127.0.0.1:4001/a,127.0.0.1:4002/b"),
+        json!({"type": "TCP", "options": {"udpDiscovery": false, "gossipPeriod": "2s", "urls": ["127.0.0.1:4001/a"]}}),
+    ] {
+        assert_eq!(refused(json!({"nodeID": "a", "transporter": transporter})), "accepted");
+    }
+    for serializer in [json!("JSON"), json!("msgpack"), json!({"type": "MsgPack", "options": {}})] {
+        assert_eq!(refused(json!({"serializer": serializer})), "accepted");
+    }
+}
+
+#[test]
+fn mistakes_say_what_to_do() {
+    let check = |options: serde_json::Value, expected: &str| {
+        let message = refused(options);
+        assert!(message.contains(expected), "{message}");
+    };
+    check(json!({"transporter": "carrier-pigeon"}), "Invalid transporter type 'carrier-pigeon'");
+    check(json!({"serializer": "YAML"}), "Invalid serializer type 'YAML'");
+    check(json!({"serializer": {"type": "JSON", "options": {"x": 1}}}), "JSON has no options, but got `x`");
+    let tcp = |options| json!({"transporter": {"type": "TCP", "options": options}});
+    check(tcp(json!({"gossipPeriot": 2})), "did you mean `gossipPeriod`?");
+    check(tcp(json!({"gossipPeriod": "soon"})), "is no duration");
+    check(tcp(json!({"port": 70_000})), "port");
+    check(json!({"cacher": "Memory"}), "`cacher` is not supported yet");
+}
+
+#[tokio::test]
+async fn a_node_from_a_configuration_runs() {
+    let options = json!({
+        "nodeID": "configured", "namespace": "plugins-test", "serializer": "MsgPack",
+        "transporter": {"type": "TCP", "options": {"udpDiscovery": false}}
+    });
+    let options = BrokerOptions::from_value(options).unwrap();
+    let broker = ServiceBroker::builder().options(options).start().await.unwrap();
+    let nodes: Value = broker.call("$node.list", ()).await.unwrap();
+    assert_eq!(nodes.pointer("0.id"), Some(&"configured".into()));
+    assert!(nodes.pointer("0.port").and_then(Value::as_i64).is_some_and(|port| port > 0));
+    broker.stop().await.unwrap();
+    assert_eq!(broker.running_tasks(), 0);
+}
