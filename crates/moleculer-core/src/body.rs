@@ -1,9 +1,9 @@
 //! The body of a message: what a handler takes and gives.
 
-use moleculer_protocol::Payload;
+use moleculer_protocol::{DecodeError, Payload};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// The result of an action.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,11 +49,18 @@ pub trait FromBody: Sized {
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> FromBody for T {
+    #[inline]
     fn from_body(body: Body) -> Result<Self> {
-        body.into_payload().take().map_err(|error| {
-            crate::Error::from(
-                error.within("the result does not fit the type that the caller expects"),
-            )
-        })
+        // No detour over `into_payload`: it would move the body once more.
+        let taken = match body {
+            Body::Payload(payload) => payload.take(),
+            Body::Empty => Payload::nothing().take(),
+        };
+        taken.map_err(misfit)
     }
+}
+
+#[cold]
+fn misfit(error: DecodeError) -> Error {
+    error.within("the result does not fit the type that the caller expects").into()
 }

@@ -94,32 +94,30 @@ pub(crate) struct Deadline {
 
 impl Context {
     /// The context of a call that this node makes.
+    #[inline]
     pub(crate) fn for_call(
         endpoint: &Arc<ActionEndpoint>,
         params: Payload,
         parent: Option<&Self>,
         options: Option<(Object, Box<Extra>)>,
     ) -> Self {
-        let (own, extra) = match options {
-            Some((meta, extra)) => (meta, Some(extra)),
-            None => (Object::new(), None),
+        let (meta, level, parent) = match parent {
+            Some(parent) => (parent.meta(), parent.level() + 1, Some(parent.clone())),
+            None => (Object::new(), 1, None),
         };
-        let (meta, level) = match parent {
-            Some(parent) => {
-                let mut meta = parent.meta();
-                meta.merge(own);
-                (meta, parent.level() + 1)
-            }
-            None => (own, 1),
-        };
-        Self(Arc::new(Inner {
+        let ctx = Self(Arc::new(Inner {
             target: Target::Action(endpoint.clone()),
             params: Mutex::new(params),
             meta: Mutex::new(meta),
-            parent: parent.cloned(),
-            extra: extra.map_or_else(OnceLock::new, OnceLock::from),
+            parent,
+            extra: OnceLock::new(),
             level,
-        }))
+        }));
+        if let Some((meta, extra)) = options {
+            ctx.merge_meta(meta);
+            ctx.0.extra.get_or_init(|| extra);
+        }
+        ctx
     }
 
     pub(crate) fn for_action(endpoint: Arc<ActionEndpoint>, init: ContextInit) -> Self {
@@ -139,9 +137,7 @@ impl Context {
             }
             None => init.meta,
         };
-        let level = init
-            .level
-            .unwrap_or_else(|| init.parent.as_ref().map_or(1, |p| p.level() + 1));
+        let level = init.level.unwrap_or_else(|| init.parent.as_ref().map_or(1, |p| p.level() + 1));
         Self(Arc::new(Inner {
             target,
             params: Mutex::new(init.params),
@@ -162,11 +158,7 @@ impl Context {
         let extra = self.0.extra.get();
         match extra.and_then(|extra| extra.request_id.clone()) {
             Some(id) => id,
-            None => self
-                .0
-                .parent
-                .as_ref()
-                .map_or_else(|| self.id(), Self::request_id),
+            None => self.0.parent.as_ref().map_or_else(|| self.id(), Self::request_id),
         }
     }
 
@@ -282,21 +274,22 @@ impl Context {
         }
     }
 
+    /// Gives the metadata to the call that made this one.
+    pub(crate) fn merge_into_parent(&self) {
+        if let Some(parent) = &self.0.parent {
+            parent.merge_meta(self.meta());
+        }
+    }
+
     /// The headers of this call; they go to the callee only. Protocol 5.
     pub fn headers(&self) -> Object {
-        self.0
-            .extra
-            .get()
-            .map(|extra| extra.headers.clone())
-            .unwrap_or_default()
+        self.0.extra.get().map(|extra| extra.headers.clone()).unwrap_or_default()
     }
 
     /// Headers of the response, as far as they are set.
     pub fn response_headers(&self) -> Object {
         let extra = self.0.extra.get();
-        extra
-            .map(|extra| lock(&extra.response_headers).clone())
-            .unwrap_or_default()
+        extra.map(|extra| lock(&extra.response_headers).clone()).unwrap_or_default()
     }
 
     /// Sets a header of the response. Protocol 5.
@@ -314,9 +307,7 @@ impl Context {
             Target::Action(endpoint) => &endpoint.broker,
             Target::Event(target) => &target.endpoint.broker,
         };
-        broker
-            .upgrade()
-            .ok_or_else(|| Error::internal("the broker of this context is gone"))
+        broker.upgrade().ok_or_else(|| Error::internal("the broker of this context is gone"))
     }
 
     /// Calls an action as a part of this call: see [`ServiceBroker::call`].
@@ -365,10 +356,7 @@ impl Context {
     }
 
     pub(crate) fn deadline(&self) -> Option<Deadline> {
-        self.0
-            .extra
-            .get()
-            .and_then(|extra| extra.deadline.get().copied())
+        self.0.extra.get().and_then(|extra| extra.deadline.get().copied())
     }
 
     pub(crate) fn tracing(&self) -> Option<bool> {
@@ -391,17 +379,9 @@ impl Context {
         let left = deadline.timeout.saturating_sub(deadline.started.elapsed());
         if left.is_zero() {
             let local = self.broker()?.node_id().clone();
-            return Err(Error::about_action(
-                ErrorKind::RequestSkipped,
-                action,
-                Some(&local),
-            ));
+            return Err(Error::about_action(ErrorKind::RequestSkipped, action, Some(&local)));
         }
-        Ok(Some(
-            asked
-                .filter(|asked| !asked.is_zero())
-                .map_or(left, |asked| asked.min(left)),
-        ))
+        Ok(Some(asked.filter(|asked| !asked.is_zero()).map_or(left, |asked| asked.min(left))))
     }
 
     /// Another context for the same target and call, as retries need it.
@@ -420,8 +400,7 @@ impl Context {
     }
 
     fn new_id(&self) -> PacketId {
-        self.broker()
-            .map_or_else(|_| PacketId::from(""), |broker| broker.new_id())
+        self.broker().map_or_else(|_| PacketId::from(""), |broker| broker.new_id())
     }
 
     fn lock_params(&self) -> std::sync::MutexGuard<'_, Payload> {
@@ -444,10 +423,7 @@ pub(crate) fn fit<T: DeserializeOwned + Send + Sync + 'static>(payload: Payload)
 }
 
 pub(crate) fn misfit(error: &moleculer_protocol::DecodeError) -> Error {
-    Error::new(
-        ErrorKind::Validation,
-        format!("Parameters validation error! {error}"),
-    )
+    Error::new(ErrorKind::Validation, format!("Parameters validation error! {error}"))
 }
 
 impl fmt::Debug for Context {

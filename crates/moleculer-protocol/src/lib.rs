@@ -7,6 +7,7 @@ mod id;
 pub mod json;
 mod packet;
 mod payload;
+pub mod schema;
 mod serializer;
 pub mod tcp;
 mod topic;
@@ -14,7 +15,7 @@ mod value;
 
 pub use self::{
     error::WireError,
-    format::{AnyDecode, AnySerialize, DecodeError, EncodeError, Format, ValueFormat},
+    format::{DecodeError, EncodeError, Format, ValueFormat},
     id::{NodeId, PacketId},
     json::JsonSerializer,
     packet::{

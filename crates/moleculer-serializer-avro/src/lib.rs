@@ -1,7 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod decode;
-mod encode;
 mod read;
 mod serializer;
 mod write;

@@ -2,10 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
-    DecodeError, EncodeError, Format, Packet, PacketKind, ProtocolVersion, Serializer,
+    DecodeError, EncodeError, Format, Packet, PacketKind, Serializer, schema,
 };
 
-use crate::{decode, encode};
+use crate::{read::Reader, write::Writer};
 
 /// Packets of protocol 4 as Avro records, byte for byte as Moleculer JS with
 /// `"Avro"` writes them. Params, data and meta are JSON text inside; binary
@@ -34,15 +34,13 @@ impl Serializer for AvroSerializer {
     }
 
     fn encode(&self, packet: &Packet, out: &mut BytesMut) -> Result<(), EncodeError> {
-        let result = if packet.version == ProtocolVersion::V5.into() {
-            Err(encode::protocol_5())
-        } else {
-            encode::packet(packet, out)
-        };
-        result.map_err(|error| EncodeError::new(format!("{}: {error}", packet.kind())))
+        schema::encode(packet, &mut Writer(out))
     }
 
     fn decode(&self, kind: PacketKind, bytes: &Bytes) -> Result<Packet, DecodeError> {
-        decode::packet(kind, bytes).map_err(|error| error.within(kind))
+        let mut reader = Reader::new(bytes);
+        schema::decode(kind, bytes, &mut reader)
+            .and_then(|packet| reader.end().map(|()| packet))
+            .map_err(|error| error.within(kind))
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use moleculer_protocol::{
-    EncodeError, Object, Packet, PacketBody, PacketId, PacketKind, Payload, ProtocolVersion,
-    RequestPacket, Serializer, Value,
+    EncodeError, EventPacket, Object, Packet, PacketBody, PacketId, PacketKind, Payload,
+    ProtocolVersion, RequestPacket, Serializer, Value,
 };
 use moleculer_serializer_avro::AvroSerializer;
 use proptest::prelude::*;
@@ -47,10 +47,7 @@ fn field(params: Payload) -> String {
     let bytes = bytes_with(params).expect("params");
     let before = b"\x024\x02n\x021\x02a".len();
     let after = b"\x04{}\0\x02\0\0\0\0\0\0".len();
-    bytes[before..bytes.len() - after]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    bytes[before..bytes.len() - after].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -61,10 +58,7 @@ fn params_carry_their_type() {
     assert_eq!(field(Payload::new(None::<String>)), "0002");
     assert_eq!(field(Payload::new("null")), "020c226e756c6c2204");
     assert_eq!(field(Payload::new(5.0)), "02023504");
-    assert_eq!(
-        field(Payload::new(Bytes::from_static(b"\0\xff"))),
-        "020400ff06"
-    );
+    assert_eq!(field(Payload::new(Bytes::from_static(b"\0\xff"))), "020400ff06");
     assert_eq!(field(Value::from(Bytes::new()).into()), "020006");
     // Binary data further in is JSON.
     let nested = BTreeMap::from([("b", Bytes::from_static(b"\x01"))]);
@@ -80,10 +74,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn payloads_share_the_packet() {
-    for params in [
-        Payload::new(Bytes::from(vec![7; 1000])),
-        Payload::new("7".repeat(1000)),
-    ] {
+    for params in [Payload::new(Bytes::from(vec![7; 1000])), Payload::new("7".repeat(1000))] {
         let sent = params.clone();
         let bytes = bytes_with(params).expect("params");
         let received = read(&bytes).params;
@@ -104,16 +95,9 @@ fn a_typed_value_arrives_as_its_type() {
         file: Bytes,
         note: Option<String>,
     }
-    let order = Order {
-        id: u64::MAX,
-        file: Bytes::from_static(&[0, 255]),
-        note: None,
-    };
+    let order = Order { id: u64::MAX, file: Bytes::from_static(&[0, 255]), note: None };
     let bytes = bytes_with(Payload::new(order.clone())).expect("params");
-    assert_eq!(
-        read(&bytes).params.take::<Order>().expect("an order"),
-        order
-    );
+    assert_eq!(read(&bytes).params.take::<Order>().expect("an order"), order);
 }
 
 /// Another implementation may know a type that we do not; it is JSON then.
@@ -124,6 +108,35 @@ fn an_unknown_type_is_taken_for_json() {
     assert_eq!(bytes[at], 4);
     bytes[at] = 18;
     assert_eq!(read(&bytes.into()).params.take::<i64>().expect("5"), 5);
+}
+
+/// The recorded events leave some fields out; this one has all that we know.
+#[test]
+fn an_event_has_all_its_fields() {
+    let bytes = Bytes::from_static(
+        b"\x024\x02n\x021\x02e\x02\x025\x04\x02\x02\x02g\0\x01\x04{}\x04\x02\x01\x02\x02p\x02\x02r\0\0\x02\x02c\0",
+    );
+    let event = EventPacket {
+        id: Some("1".into()),
+        event: "e".into(),
+        data: Payload::new(5),
+        groups: Some(vec!["g".into()]),
+        broadcast: true,
+        meta: Object::new(),
+        headers: None,
+        level: 2,
+        tracing: Some(true),
+        parent_id: Some("p".into()),
+        request_id: Some("r".into()),
+        caller: Some("c".into()),
+    };
+    let packet = Packet {
+        version: ProtocolVersion::V4.into(),
+        sender: "n".into(),
+        body: PacketBody::Event(Box::new(event)),
+    };
+    assert_eq!(encode(&AvroSerializer, &packet).expect("bytes"), bytes);
+    assert_eq!(AvroSerializer.decode(PacketKind::Event, &bytes).expect("a packet"), packet);
 }
 
 #[test]
@@ -145,10 +158,7 @@ fn numbers_that_do_not_fit_are_refused() {
     let mut large = request();
     large.seq = Some(3_000_000_000);
     let error = encode(&AvroSerializer, &packet(large)).expect_err("refused");
-    assert_eq!(
-        error.to_string(),
-        "REQ: seq: 3000000000 does not fit 32 bits"
-    );
+    assert_eq!(error.to_string(), "REQ: seq: 3000000000 does not fit 32 bits");
 }
 
 prop_compose! {

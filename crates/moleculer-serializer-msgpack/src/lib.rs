@@ -1,11 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-mod compound;
-mod decode;
-mod encode;
-mod key;
 mod number;
 mod read;
 mod serializer;
+mod write;
 
 pub use self::serializer::MsgPackSerializer;

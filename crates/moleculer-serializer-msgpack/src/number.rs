@@ -14,17 +14,13 @@ const MIN_INT32: i64 = -214_748_364;
 
 pub(crate) fn write_int(out: &mut BytesMut, n: i64) -> Result<(), EncodeError> {
     if n < MIN_INT32 {
-        return encode::write_i64(&mut Writer(out), n).map_err(failed);
+        return encode::write_i64(&mut Target(out), n).map_err(failed);
     }
-    encode::write_sint(&mut Writer(out), n)
-        .map(drop)
-        .map_err(failed)
+    encode::write_sint(&mut Target(out), n).map(drop).map_err(failed)
 }
 
 pub(crate) fn write_uint(out: &mut BytesMut, n: u64) -> Result<(), EncodeError> {
-    encode::write_uint(&mut Writer(out), n)
-        .map(drop)
-        .map_err(failed)
+    encode::write_uint(&mut Target(out), n).map(drop).map_err(failed)
 }
 
 /// JavaScript has one kind of number: integral ones become integers. -0 stays
@@ -34,19 +30,19 @@ pub(crate) fn write_float(out: &mut BytesMut, n: f64) -> Result<(), EncodeError>
     if n.fract() == 0.0 && n.abs() <= MAX_SAFE_INTEGER && (n != 0.0 || n.is_sign_positive()) {
         write_int(out, n as i64)
     } else if n.is_nan() {
-        encode::write_f32(&mut Writer(out), f32::NAN).map_err(failed)
+        encode::write_f32(&mut Target(out), f32::NAN).map_err(failed)
     } else if f64::from(short) == n && (n.is_infinite() || n.abs() <= MAX_SAFE_INTEGER) {
-        encode::write_f32(&mut Writer(out), short).map_err(failed)
+        encode::write_f32(&mut Target(out), short).map_err(failed)
     } else {
-        encode::write_f64(&mut Writer(out), n).map_err(failed)
+        encode::write_f64(&mut Target(out), n).map_err(failed)
     }
 }
 
 /// A buffer as the codec wants it. The one that `bytes` offers asks for room
 /// twice per write, which shows in values made of many small parts.
-pub(crate) struct Writer<'a>(pub(crate) &'a mut BytesMut);
+pub(crate) struct Target<'a>(pub(crate) &'a mut BytesMut);
 
-impl io::Write for Writer<'_> {
+impl io::Write for Target<'_> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.extend_from_slice(bytes);

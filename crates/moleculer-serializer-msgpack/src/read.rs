@@ -1,13 +1,96 @@
-//! The lowest layer of reading: one head after the other.
+//! MessagePack to tokens.
 
-use moleculer_protocol::DecodeError;
+use moleculer_protocol::{
+    Date, DecodeError,
+    format::{Compound, Peek, Token, TokenReader},
+};
 use rmp::Marker;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
+/// Input that is read from its front.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'de> {
+    rest: &'de [u8],
+    /// Values that still have to come: what lists and maps have announced.
+    /// Each takes a byte at least, so that there is an end to lying lengths.
+    owed: usize,
+}
+
+impl<'de> Reader<'de> {
+    pub(crate) const fn new(rest: &'de [u8]) -> Self {
+        Self { rest, owed: 1 }
+    }
+}
+
+impl<'de> TokenReader<'de> for Reader<'de> {
+    fn token(&mut self) -> Result<Token<'de>> {
+        Ok(match self.head()? {
+            Head::Nil => Token::Null,
+            Head::Bool(flag) => Token::Bool(flag),
+            Head::Int(n) => Token::Int(n),
+            Head::UInt(n) => Token::UInt(n),
+            Head::Float(n) => Token::Float(n),
+            Head::Text(bytes) => Token::Text(text(bytes)?),
+            Head::Bin(bytes) => Token::Bytes(bytes),
+            Head::List(len) => Token::Begin(Compound::Array, Some(len)),
+            Head::Map(len) => Token::Begin(Compound::Object, Some(len)),
+            Head::Ext(tag, content) => Token::Date(timestamp(tag, content)?),
+        })
+    }
+
+    fn peek(&mut self) -> Result<Peek> {
+        Ok(match self.rest.first() {
+            Some(&first) if first == Marker::Null.to_u8() => Peek::Null,
+            _ => Peek::Other,
+        })
+    }
+
+    fn skip(&mut self) -> Result<&'de [u8]> {
+        let start = self.rest;
+        let owed = self.owed.saturating_sub(1);
+        loop {
+            self.head()?;
+            if self.owed == owed {
+                return Ok(&start[..start.len() - self.rest.len()]);
+            }
+        }
+    }
+
+    fn rest(&self) -> &'de [u8] {
+        self.rest
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|error| DecodeError::new(format!("text: {error}")))
+}
+
+/// The timestamp extension (type -1) in its three lengths.
+#[cold]
+fn timestamp(tag: i8, content: &[u8]) -> Result<Date> {
+    let mut rest = Reader::new(content);
+    let (seconds, nanos) = match (tag, content.len()) {
+        (-1, 4) => (i64::from(rest.u32()?), 0),
+        (-1, 8) => {
+            let both = u64::from_be_bytes(rest.array()?);
+            ((both & 0x3_ffff_ffff) as i64, (both >> 34) as u32)
+        }
+        (-1, 12) => {
+            let nanos = rest.u32()?;
+            (i64::from_be_bytes(rest.array()?), nanos)
+        }
+        (tag, len) => {
+            let message = format!("unknown extension type {tag} of {len} bytes");
+            return Err(DecodeError::new(message));
+        }
+    };
+    Ok(Date(seconds as f64 * 1e3 + f64::from(nanos) / 1e6))
+}
+
 /// What stands at one place: a whole scalar, or the size of a list or map.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Head<'de> {
+enum Head<'de> {
     Nil,
     Bool(bool),
     /// Negative, or written with a signed width.
@@ -25,29 +108,17 @@ pub(crate) enum Head<'de> {
     Map(usize),
 }
 
-/// Input that is read from its front.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'de> {
-    rest: &'de [u8],
-}
-
 impl<'de> Reader<'de> {
-    pub(crate) const fn new(rest: &'de [u8]) -> Self {
-        Self { rest }
-    }
-
-    pub(crate) const fn rest(&self) -> &'de [u8] {
-        self.rest
-    }
-
     /// Reads a scalar, or the head of a list or map.
     ///
     /// # Errors
     ///
     /// When the input ends early. A length is checked against what is left
     /// before anybody can act on it.
-    pub(crate) fn head(&mut self) -> Result<Head<'de>> {
+    #[inline]
+    fn head(&mut self) -> Result<Head<'de>> {
         let [marker] = self.array()?;
+        self.owed = self.owed.saturating_sub(1);
         Ok(match Marker::from_u8(marker) {
             Marker::FixPos(n) => Head::UInt(n.into()),
             Marker::FixNeg(n) => Head::Int(n.into()),
@@ -89,36 +160,20 @@ impl<'de> Reader<'de> {
         })
     }
 
-    /// Skips a whole value and returns its bytes. Takes no stack, however
-    /// deep the value is.
-    ///
-    /// # Errors
-    ///
-    /// As [`Reader::head`].
-    pub(crate) fn skip(&mut self) -> Result<&'de [u8]> {
-        let start = self.rest;
-        let mut pending = 1_usize;
-        while pending > 0 {
-            pending -= 1;
-            pending += match self.head()? {
-                Head::List(len) => len,
-                Head::Map(len) => 2 * len,
-                _ => 0,
-            };
-        }
-        Ok(&start[..start.len() - self.rest.len()])
-    }
-
     fn ext(&mut self, len: usize) -> Result<Head<'de>> {
         let tag = i8::from_be_bytes(self.array()?);
         Ok(Head::Ext(tag, self.take(len)?))
     }
 
-    /// Every item takes a byte at least, so a larger number is a lie.
-    fn items(&self, len: u32, values: usize) -> Result<usize> {
+    /// Every value that is owed takes a byte at least, so a larger number is
+    /// a lie.
+    fn items(&mut self, len: u32, values: usize) -> Result<usize> {
         let len = len as usize;
         match len.checked_mul(values) {
-            Some(bytes) if bytes <= self.rest.len() => Ok(len),
+            Some(more) if more <= self.rest.len().saturating_sub(self.owed) => {
+                self.owed += more;
+                Ok(len)
+            }
             _ => Err(self.short(len)),
         }
     }
@@ -154,9 +209,7 @@ impl<'de> Reader<'de> {
     #[cold]
     fn short(&self, wanted: usize) -> DecodeError {
         let left = self.rest.len();
-        DecodeError::new(format!(
-            "the input ends early: {wanted} announced, {left} bytes left"
-        ))
+        DecodeError::new(format!("the input ends early: {wanted} announced, {left} bytes left"))
     }
 }
 
@@ -182,6 +235,31 @@ mod tests {
         }
     }
 
+    /// Each list alone could be as long as it says, but not all of them.
+    #[test]
+    fn nested_lengths_share_what_is_left() {
+        let lists = b"\xdc\0\x06\xdc\0\x03\0\0\0\0\0\0";
+        let mut reader = Reader::new(lists);
+        let list = |len| Head::List(len);
+        assert_eq!(reader.head().unwrap(), list(6));
+        assert!(reader.head().is_err());
+        let longer = [&lists[..], &[0, 0]].concat();
+        let mut reader = Reader::new(&longer);
+        assert_eq!(reader.head().unwrap(), list(6));
+        assert_eq!(reader.head().unwrap(), list(3));
+        assert!(reader.skip().is_ok());
+    }
+
+    #[test]
+    fn timestamps_have_three_lengths() {
+        let ms = |content: &[u8]| timestamp(-1, content).map(|date| date.0);
+        assert_eq!(ms(&[0, 0, 0, 1]), Ok(1000.0));
+        assert_eq!(ms(&(5_000_000_u64 << 34 | 7).to_be_bytes()), Ok(7005.0));
+        assert_eq!(ms(&[&[0; 4][..], &(-1_i64).to_be_bytes()].concat()), Ok(-1000.0));
+        assert!(ms(&[0]).is_err());
+        assert!(timestamp(3, &[0; 4]).is_err());
+    }
+
     #[test]
     fn skipping_a_deep_value_takes_no_stack() {
         let mut bytes = vec![0x91; 1_000_000];
@@ -189,6 +267,6 @@ mod tests {
         bytes.push(0x05);
         let mut reader = Reader::new(&bytes);
         assert_eq!(reader.skip().unwrap().len(), 1_000_001);
-        assert_eq!(reader.head().unwrap(), Head::UInt(5));
+        assert_eq!(reader.token().unwrap(), Token::UInt(5));
     }
 }

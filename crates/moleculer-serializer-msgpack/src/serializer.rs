@@ -1,28 +1,17 @@
 //! Packets and single values as MessagePack.
 
-use std::{fmt, sync::Arc};
-
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
-    AnyDecode, AnySerialize, DecodeError, EncodeError, FieldWriter, Format, Object, Packet,
-    PacketKind, Payload, RawPayload, Serializer, Value, ValueFormat, read_packet,
-};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer as _,
-    de::{Error, Visitor},
+    DecodeError, EncodeError, Format, Packet, PacketKind, Serializer, ValueFormat,
+    format::{ReadTokens, WriteTokens},
 };
 
-use crate::{
-    compound::Compound,
-    decode::{Decoder, RAW},
-    encode::{Encoder, Written},
-    read::{Head, Reader},
-};
+use crate::{read::Reader, write::Writer};
 
 /// Packets as MessagePack, byte for byte as Moleculer JS with `"MsgPack"`
 /// writes them.
 ///
-/// Cheap to clone. Every packet of protocols 4 and 5 is one map; params, data
+/// Every packet of protocols 4 and 5 is one map; params, data
 /// and meta are MessagePack too.
 ///
 /// ```
@@ -36,23 +25,13 @@ use crate::{
 /// assert_eq!(packet.sender, "node-1");
 /// # Ok::<(), moleculer_protocol::DecodeError>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct MsgPackSerializer {
-    format: Format,
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MsgPackSerializer;
 
 impl MsgPackSerializer {
     /// A serializer; it has no options.
-    pub fn new() -> Self {
-        Self {
-            format: Format::Other(Arc::new(MsgPackFormat)),
-        }
-    }
-}
-
-impl Default for MsgPackSerializer {
-    fn default() -> Self {
-        Self::new()
+    pub const fn new() -> Self {
+        Self
     }
 }
 
@@ -62,97 +41,19 @@ impl Serializer for MsgPackSerializer {
     }
 
     fn format(&self) -> Format {
-        self.format.clone()
+        FORMAT
     }
 
     fn encode(&self, packet: &Packet, out: &mut BytesMut) -> Result<(), EncodeError> {
-        let mut writer = PacketWriter {
-            map: Compound::map(out, None)?,
-            format: &self.format,
-        };
-        packet.write_fields(&mut writer)?;
-        writer.map.finish()
+        packet.to_tokens(&mut Writer(out), FORMAT)
     }
 
     fn decode(&self, kind: PacketKind, bytes: &Bytes) -> Result<Packet, DecodeError> {
-        let mut decoder = Decoder::new(bytes);
-        let source = Source {
-            bytes,
-            format: &self.format,
-        };
-        read_packet::<Raw<'_>, _>(kind, &mut decoder, source)
-            .and_then(|packet| decoder.end().map(|()| packet))
-            .map_err(|error| error.within(kind))
+        Packet::from_tokens(kind, bytes, FORMAT, Reader::new)
     }
 }
 
-/// The members of a packet; they are counted as they come.
-struct PacketWriter<'a> {
-    map: Compound<'a>,
-    format: &'a Format,
-}
-
-impl FieldWriter for PacketWriter<'_> {
-    fn text(&mut self, key: &'static str, text: &str) -> Result<(), EncodeError> {
-        self.map.member(key, text)
-    }
-
-    fn value(&mut self, key: &'static str, value: &Value) -> Result<(), EncodeError> {
-        self.map.member(key, value)
-    }
-
-    fn object(&mut self, key: &'static str, object: &Object) -> Result<(), EncodeError> {
-        self.map.member(key, object)
-    }
-
-    fn payload(&mut self, key: &'static str, payload: &Payload) -> Result<(), EncodeError> {
-        let format = self.format;
-        self.map.member_with(key, |out| {
-            payload.encode(format, out)?;
-            Ok(Written::Value)
-        })
-    }
-}
-
-/// A payload found in a packet but not decoded.
-struct Raw<'de>(&'de [u8]);
-
-impl<'de> Deserialize<'de> for Raw<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct V;
-        impl<'de> Visitor<'de> for V {
-            type Value = Raw<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any MessagePack value")
-            }
-            fn visit_borrowed_bytes<E: Error>(self, span: &'de [u8]) -> Result<Raw<'de>, E> {
-                Ok(Raw(span))
-            }
-        }
-        deserializer.deserialize_newtype_struct(RAW, V)
-    }
-}
-
-/// Where payloads live, and what reads them.
-#[derive(Clone, Copy)]
-struct Source<'de> {
-    bytes: &'de Bytes,
-    format: &'de Format,
-}
-
-impl<'de> RawPayload<'de> for Raw<'de> {
-    type Source = Source<'de>;
-
-    /// Binary data is handed on as `Bytes` right away: whoever takes it gets a
-    /// share of the packet's buffer instead of a copy.
-    fn into_payload(self, source: Source<'de>) -> Payload {
-        match Reader::new(self.0).head() {
-            Ok(Head::Nil) => Payload::null(),
-            Ok(Head::Bin(content)) => Payload::cloneable(source.bytes.slice_ref(content)),
-            _ => Payload::encoded(source.bytes.slice_ref(self.0), source.format.clone()),
-        }
-    }
-}
+const FORMAT: Format = Format::Other(&MsgPackFormat);
 
 /// Single values as MessagePack.
 #[derive(Debug)]
@@ -163,17 +64,11 @@ impl ValueFormat for MsgPackFormat {
         "MsgPack"
     }
 
-    fn encode(&self, value: AnySerialize<'_>, out: &mut BytesMut) -> Result<(), EncodeError> {
-        // A whole payload cannot be left out, so `undefined` becomes null.
-        match value.serialize(Encoder(out))? {
-            Written::Value => Ok(()),
-            Written::Nothing => Encoder(out).serialize_unit().map(drop),
-        }
+    fn encode(&self, out: &mut BytesMut, write: &WriteTokens<'_>) -> Result<(), EncodeError> {
+        write(&mut Writer(out))
     }
 
-    fn decode(&self, input: &[u8], into: AnyDecode<'_>) -> Result<(), DecodeError> {
-        let mut decoder = Decoder::new(input);
-        into.run(&mut decoder)?;
-        decoder.end()
+    fn decode(&self, input: &[u8], read: &mut ReadTokens<'_>) -> Result<(), DecodeError> {
+        read(&mut Reader::new(input))
     }
 }

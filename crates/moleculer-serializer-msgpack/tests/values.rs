@@ -42,11 +42,7 @@ fn send<T: Serialize + Send + Sync + 'static>(params: T) -> Payload {
         body: PacketBody::Request(Box::new(request)),
     };
     let bytes = encode(&serializer, &packet).expect("a packet");
-    match serializer
-        .decode(PacketKind::Request, &bytes)
-        .expect("a packet")
-        .body
-    {
+    match serializer.decode(PacketKind::Request, &bytes).expect("a packet").body {
         PacketBody::Request(request) => request.params,
         other => panic!("{other:?}"),
     }
@@ -100,6 +96,7 @@ struct Order {
     address: IpAddr,
     file: Bytes,
     note: Option<String>,
+    extra: Value,
     #[serde(flatten)]
     tail: Tail,
     shapes: Vec<Shape>,
@@ -111,7 +108,7 @@ struct Order {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Tail {
     pair: (u8, i16),
-    extra: Value,
+    at: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,10 +125,8 @@ fn order() -> Order {
         address: [127, 0, 0, 1].into(),
         file: Bytes::from_static(&[0, 128, 255]),
         note: None,
-        tail: Tail {
-            pair: (255, -300),
-            extra: Object::from([("deep", Value::Date(Date(1.0)))]).into(),
-        },
+        extra: Object::from([("deep", Value::Date(Date(1.0)))]).into(),
+        tail: Tail { pair: (255, -300), at: "1970-01-01T00:00:00.000Z".into() },
         shapes: vec![
             Shape::Unit,
             Shape::Circle(2.0),
@@ -180,10 +175,8 @@ fn binary_params_share_the_packet() {
     let packet = hex(
         "86a26964a131a6616374696f6ea161a6706172616d73c403000180a46d65746180a3766572a135a673656e646572a16e",
     );
-    let PacketBody::Request(request) = serializer
-        .decode(PacketKind::Request, &packet)
-        .unwrap()
-        .body
+    let PacketBody::Request(request) =
+        serializer.decode(PacketKind::Request, &packet).unwrap().body
     else {
         panic!("not a request");
     };
@@ -196,10 +189,7 @@ fn binary_params_share_the_packet() {
 #[test]
 fn binary_data_and_lists_of_numbers_stand_in_for_each_other() {
     assert_eq!(read::<Vec<u8>>(&hex("c4020080")).unwrap(), [0, 128]);
-    assert_eq!(
-        read::<Bytes>(&hex("9200cc80")).unwrap(),
-        [0, 128].as_slice()
-    );
+    assert_eq!(read::<Bytes>(&hex("9200cc80")).unwrap(), [0, 128].as_slice());
 }
 
 #[test]
@@ -219,10 +209,7 @@ fn what_javascript_sends_fits_our_types() {
     assert!(read::<i64>(&hex("ca40b00000")).is_err());
     assert!(read::<u8>(&hex("cd012c")).is_err());
     // A date where text is wanted.
-    assert_eq!(
-        read::<String>(&hex("d6ff00000000")).unwrap(),
-        "1970-01-01T00:00:00.000Z"
-    );
+    assert_eq!(read::<String>(&hex("d6ff00000000")).unwrap(), "1970-01-01T00:00:00.000Z");
     // An object's keys where numbers are wanted; a map's keys where text is.
     let by_number: BTreeMap<u8, bool> = read(&hex("82a131c3a132c2")).unwrap();
     assert_eq!(by_number, [(1, true), (2, false)].into());
@@ -244,19 +231,13 @@ fn dates_take_the_shortest_form() {
 #[test]
 fn further_kinds_take_the_form_of_the_reference() {
     let bytes = Bytes::from_static(b"ab");
-    assert_eq!(
-        hex_of(extended(Extended::TypedArray { tag: 64, bytes })),
-        "c4026162"
-    );
+    assert_eq!(hex_of(extended(Extended::TypedArray { tag: 64, bytes })), "c4026162");
     assert_eq!(hex_of(extended(Extended::Set(vec![1.into()]))), "80");
     let pairs = vec![(1.into(), Value::Null), ("a".into(), 2.into())];
     assert_eq!(hex_of(extended(Extended::Map(pairs))), "8201c0a16102");
     let big = Extended::BigInt(BigInt::parse("12345678901234567890123").unwrap());
     let mut out = BytesMut::new();
-    let error = MsgPackSerializer::new()
-        .format()
-        .encode(&extended(big), &mut out)
-        .unwrap_err();
+    let error = MsgPackSerializer::new().format().encode(&extended(big), &mut out).unwrap_err();
     assert!(error.to_string().contains("12345678901234567890123"));
 }
 
@@ -272,17 +253,10 @@ fn undefined_members_are_not_counted() {
         a: Value,
         b: u8,
     }
-    let two = Two {
-        a: Value::Undefined,
-        b: 1,
-    };
+    let two = Two { a: Value::Undefined, b: 1 };
     assert_eq!(hex_of(two), "81a16201");
-    for (members, head) in [
-        (15, "8f"),
-        (16, "de0010"),
-        (65_535, "deffff"),
-        (65_536, "df00010000"),
-    ] {
+    for (members, head) in [(15, "8f"), (16, "de0010"), (65_535, "deffff"), (65_536, "df00010000")]
+    {
         let mut map: BTreeMap<u32, Value> = (0..members).map(|n| (n, n.into())).collect();
         map.insert(members / 2 + 70_000, Value::Undefined);
         map.insert(70_000 * 2, Value::Undefined);
@@ -312,8 +286,6 @@ fn an_unknown_number_of_members_gets_a_longer_head() {
 fn keys_must_be_text() {
     let mut out = BytesMut::new();
     let format = MsgPackSerializer::new().format();
-    let error = format
-        .encode(&BTreeMap::from([((1, 2), 3)]), &mut out)
-        .unwrap_err();
+    let error = format.encode(&BTreeMap::from([((1, 2), 3)]), &mut out).unwrap_err();
     assert_eq!(error.to_string(), "a map key is not text");
 }

@@ -126,7 +126,9 @@ impl TcpConfig {
             return refuse("gossipPeriod must be at least 1 s");
         }
         if self.udp_period.is_zero() {
-            return refuse("udpPeriod must be more than 0; udpDiscovery = false stops announcements");
+            return refuse(
+                "udpPeriod must be more than 0; udpDiscovery = false stops announcements",
+            );
         }
         if self.udp_port == 0 {
             return refuse("udpPort must be a fixed port, the same on all nodes");
@@ -288,11 +290,22 @@ mod tests {
         let config = config.unwrap();
         let debug = format!("{config:?}");
         for expected in [
-            "udp_discovery: false", "udp_port: 4446", "udp_bind_address: Some(127.0.0.1)",
-            "udp_period: 500ms", "udp_reuse_addr: false", "udp_max_discovery: 3",
-            "udp_multicast: Some(239.1.2.3)", "udp_multicast_ttl: 2", "udp_broadcast: Interfaces",
-            "port: Some(4000)", r#"urls: Some(Text("h1:1/a"))"#, "use_hostname: false",
-            "gossip_period: 1.5s", "max_connections: 4", "max_packet_size: 2048", "debug: true",
+            "udp_discovery: false",
+            "udp_port: 4446",
+            "udp_bind_address: Some(127.0.0.1)",
+            "udp_period: 500ms",
+            "udp_reuse_addr: false",
+            "udp_max_discovery: 3",
+            "udp_multicast: Some(239.1.2.3)",
+            "udp_multicast_ttl: 2",
+            "udp_broadcast: Interfaces",
+            "port: Some(4000)",
+            r#"urls: Some(Text("h1:1/a"))"#,
+            "use_hostname: false",
+            "gossip_period: 1.5s",
+            "max_connections: 4",
+            "max_packet_size: 2048",
+            "debug: true",
         ] {
             assert!(debug.contains(expected), "{expected} in {debug}");
         }

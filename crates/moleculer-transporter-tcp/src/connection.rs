@@ -1,21 +1,14 @@
 //! One outgoing connection: [`Connection`].
 
 use std::{
-    collections::VecDeque,
-    io::{self, IoSlice},
+    io,
     net::Shutdown,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use bytes::{Buf, Bytes, BytesMut};
-use moleculer_core::{
-    Error, Result,
-    protocol::{
-        PacketKind,
-        tcp::{FrameError, HEADER_LEN, frame_header},
-    },
-};
+use bytes::Bytes;
+use moleculer_core::{Error, Result};
 use socket2::SockRef;
 use tokio::{
     net::TcpStream,
@@ -24,16 +17,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What may wait in a queue, in packets and in KiB together.
-const ROOM: usize = 4096;
-/// Bodies from this size on are not copied into the common buffer.
-const COPY_BELOW: usize = 16 * 1024;
-/// A larger buffer is given back when its burst is over.
-const KEEP_BUFFER: usize = 256 * 1024;
+use crate::batch::{Batch, Frame, ROOM};
+
 /// How long a peer may take to accept what is queued when this node closes.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-/// Slices of one vectored write.
-const SLICES: usize = 16;
+
+const QUIET: Duration = Duration::from_micros(10);
 
 /// A socket that this node opened; packets are only written to it.
 ///
@@ -49,14 +38,6 @@ pub(crate) struct Connection {
     room: Semaphore,
     work: Notify,
     closing: CancellationToken,
-}
-
-/// A packet with the header of its frame.
-#[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) kind: PacketKind,
-    header: [u8; HEADER_LEN],
-    body: Bytes,
 }
 
 /// Why a packet was not sent.
@@ -91,11 +72,9 @@ struct Outbox {
     state: State,
     /// Somebody is writing, or the task is about to.
     busy: bool,
-    /// Packets since it was idle.
-    turn: usize,
-    /// The last turn had one packet, so there is nothing to gain from
-    /// collecting.
-    calm: bool,
+    last_sent: Instant,
+    /// Packets since it was quiet.
+    burst: usize,
     last_used: Instant,
 }
 
@@ -109,31 +88,19 @@ enum State {
     Gone,
 }
 
-/// Bytes to write: first the parts, then the tail.
-#[derive(Debug, Default)]
-struct Batch {
-    parts: VecDeque<Bytes>,
-    tail: BytesMut,
-    cost: usize,
-    /// Holds more than gossip.
-    used: bool,
-}
-
 impl Connection {
     /// A connection that will be opened by [`run`](Self::run); `hello` is the
     /// first packet on it.
     pub(crate) fn new(address: String, hello: &Frame, closing: CancellationToken) -> Self {
-        let mut batch = Batch::default();
-        batch.push(hello);
         Self {
             address,
             stream: SetOnce::new(),
             outbox: Mutex::new(Outbox {
-                batch,
+                batch: Batch::beginning_with(hello),
                 state: State::Open,
                 busy: true,
-                turn: 0,
-                calm: true,
+                last_sent: Instant::now(),
+                burst: 0,
                 last_used: Instant::now(),
             }),
             room: Semaphore::new(ROOM),
@@ -145,20 +112,20 @@ impl Connection {
     /// Sends a packet if that is possible without waiting.
     pub(crate) fn try_send(&self, frame: Frame) -> Result<(), SendError> {
         let Some(Ok(stream)) = self.stream.get() else {
-            return Err(SendError::Full(frame.body));
+            return Err(SendError::Full(frame.into_body()));
         };
         let mut outbox = self.lock();
         if !matches!(outbox.state, State::Open) {
             return Err(SendError::Gone(frame));
         }
-        if !outbox.busy && outbox.calm {
-            (outbox.busy, outbox.turn) = (true, 1);
+        if outbox.is_alone() && !outbox.busy {
+            outbox.busy = true;
             drop(outbox);
             return self.write_directly(stream, &frame);
         }
         match self.room.try_acquire_many(frame.cost()) {
             Ok(permit) => permit.forget(),
-            Err(_) => return Err(SendError::Full(frame.body)),
+            Err(_) => return Err(SendError::Full(frame.into_body())),
         }
         self.enqueue(outbox, &frame);
         Ok(())
@@ -265,7 +232,6 @@ impl Connection {
 
     fn enqueue(&self, mut outbox: MutexGuard<'_, Outbox>, frame: &Frame) {
         outbox.batch.push(frame);
-        outbox.turn += 1;
         let was_busy = std::mem::replace(&mut outbox.busy, true);
         drop(outbox);
         if !was_busy {
@@ -276,21 +242,25 @@ impl Connection {
     /// Writes without waiting; the caller has marked the outbox busy. What
     /// does not fit into the socket's buffer is left to the task.
     fn write_directly(&self, stream: &TcpStream, frame: &Frame) -> Result<(), SendError> {
-        let slices = [IoSlice::new(&frame.header), IoSlice::new(&frame.body)];
-        let written = match stream.try_write_vectored(&slices) {
+        let written = match frame.try_write(stream) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(self.fail(error)),
         };
         let mut outbox = self.lock();
-        outbox.batch.used |= frame.is_used();
+        outbox.last_sent = Instant::now();
+        if frame.is_used() {
+            outbox.last_used = outbox.last_sent;
+        }
         if written < frame.len() {
             outbox.batch.unwritten(frame, written);
         }
-        drop(outbox);
-        // The task runs when all that is ready now has run; what they publish
-        // meanwhile is queued and leaves in one write.
-        self.work.notify_one();
+        if outbox.batch.is_empty() {
+            outbox.busy = false;
+        } else {
+            drop(outbox);
+            self.work.notify_one();
+        }
         Ok(())
     }
 
@@ -302,6 +272,7 @@ impl Connection {
 
     async fn write_queue(&self, stream: &TcpStream) -> End {
         let mut batch = Batch::default();
+        let mt = tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread;
         loop {
             match self.next_batch(&mut batch) {
                 Next::Write => {
@@ -311,7 +282,10 @@ impl Connection {
                     self.room.add_permits(std::mem::take(&mut batch.cost));
                     tokio::task::coop::consume_budget().await;
                 }
-                Next::Wait => self.work.notified().await,
+                Next::Wait => {
+                    self.work.notified().await;
+                    if mt { tokio::task::yield_now().await; }
+                }
                 Next::End(end) => return end,
             }
         }
@@ -334,7 +308,6 @@ impl Connection {
             return Next::End(End::Closed);
         }
         outbox.busy = false;
-        outbox.calm = std::mem::take(&mut outbox.turn) <= 1;
         Next::Wait
     }
 
@@ -344,120 +317,24 @@ impl Connection {
     }
 }
 
+impl Outbox {
+    fn is_alone(&mut self) -> bool {
+        let now = Instant::now();
+        let gap = now - std::mem::replace(&mut self.last_sent, now);
+        if gap > QUIET {
+            std::mem::replace(&mut self.burst, 1) <= 1
+        } else {
+            self.burst += 1;
+            false
+        }
+    }
+}
+
 /// What the task does next.
 enum Next {
     Write,
     Wait,
     End(End),
-}
-
-impl Frame {
-    /// # Errors
-    ///
-    /// When packets of this kind do not travel over TCP, or the frame is
-    /// longer than `max`.
-    pub(crate) fn new(kind: PacketKind, body: Bytes, max: usize) -> Result<Self, FrameError> {
-        let header = frame_header(kind, body.len())?;
-        let frame = Self { kind, header, body };
-        if frame.len() > max {
-            return Err(FrameError::TooLarge {
-                len: frame.len(),
-                max,
-            });
-        }
-        Ok(frame)
-    }
-
-    pub(crate) fn into_body(self) -> Bytes {
-        self.body
-    }
-
-    fn len(&self) -> usize {
-        HEADER_LEN + self.body.len()
-    }
-
-    /// Packets and KiB, at most all the room there is.
-    fn cost(&self) -> u32 {
-        (1 + self.body.len() / 1024).min(ROOM) as u32
-    }
-
-    /// Gossip does not keep a connection from being the least recently used.
-    const fn is_used(&self) -> bool {
-        !matches!(
-            self.kind,
-            PacketKind::GossipHello | PacketKind::GossipRequest | PacketKind::GossipResponse
-        )
-    }
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.parts.is_empty() && self.tail.is_empty()
-    }
-
-    fn push(&mut self, frame: &Frame) {
-        self.cost += frame.cost() as usize;
-        self.used |= frame.is_used();
-        self.tail.extend_from_slice(&frame.header);
-        if frame.body.len() < COPY_BELOW {
-            self.tail.extend_from_slice(&frame.body);
-        } else {
-            self.parts.push_back(self.tail.split().freeze());
-            self.parts.push_back(frame.body.clone());
-        }
-    }
-
-    /// Puts what is left of a frame in front of all others.
-    fn unwritten(&mut self, frame: &Frame, written: usize) {
-        let body = written.saturating_sub(HEADER_LEN);
-        self.parts.push_front(frame.body.slice(body..));
-        if let Some(header) = frame.header.get(written..) {
-            self.parts.push_front(Bytes::copy_from_slice(header));
-        }
-    }
-
-    async fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
-        while !self.is_empty() {
-            match self.try_write(stream) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    stream.writable().await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if self.tail.capacity() > KEEP_BUFFER {
-            self.tail = BytesMut::new();
-        }
-        Ok(())
-    }
-
-    fn try_write(&self, stream: &TcpStream) -> io::Result<usize> {
-        if self.parts.is_empty() {
-            return stream.try_write(&self.tail);
-        }
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let mut used = 0;
-        let parts = self.parts.iter().map(|part| &part[..]);
-        for (slice, part) in slices.iter_mut().zip(parts.chain([&self.tail[..]])) {
-            *slice = IoSlice::new(part);
-            used += 1;
-        }
-        stream.try_write_vectored(&slices[..used])
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        while let Some(part) = self.parts.front_mut() {
-            if written < part.len() {
-                part.advance(written);
-                return;
-            }
-            written -= part.len();
-            self.parts.pop_front();
-        }
-        self.tail.advance(written);
-    }
 }
 
 /// Ends when the peer closes the connection or dies. Peers do not write here;
@@ -484,4 +361,153 @@ fn discard(stream: &TcpStream) -> io::Result<usize> {
 /// connection is gone anyway.
 fn shut(stream: &TcpStream) {
     SockRef::from(stream).shutdown(Shutdown::Both).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::BytesMut;
+    use moleculer_core::protocol::{
+        PacketKind,
+        tcp::{Frame as Received, FrameDecoder},
+    };
+    use tokio::{io::AsyncReadExt, net::TcpListener, task::JoinHandle};
+
+    use super::*;
+
+    fn frame(kind: PacketKind, body: impl Into<Bytes>) -> Frame {
+        Frame::new(kind, body.into(), usize::MAX).unwrap()
+    }
+
+    fn event(body: impl Into<Bytes>) -> Frame {
+        frame(PacketKind::Event, body)
+    }
+
+    fn connection() -> Arc<Connection> {
+        let hello = frame(PacketKind::GossipHello, "hello");
+        Arc::new(Connection::new("there:1".into(), &hello, CancellationToken::new()))
+    }
+
+    /// An open connection whose buffers are small, and its other end.
+    async fn open() -> (Arc<Connection>, JoinHandle<()>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        SockRef::from(&stream).set_send_buffer_size(4096).unwrap();
+        let connection = connection();
+        let serve = Arc::clone(&connection);
+        let task = tokio::spawn(async move {
+            let end = serve.run(std::future::ready(Ok(stream))).await;
+            serve.finish(&end);
+        });
+        let (mut peer, _) = listener.accept().await.unwrap();
+        assert_eq!(bodies(&mut peer, 1).await, ["hello"]);
+        (connection, task, peer)
+    }
+
+    async fn bodies(stream: &mut TcpStream, count: usize) -> Vec<Bytes> {
+        let (mut found, mut buffer) = (Vec::new(), BytesMut::new());
+        while found.len() < count {
+            match FrameDecoder::default().decode(&mut buffer).unwrap() {
+                Some(Received::Packet { body, .. }) => found.push(body),
+                Some(other) => panic!("{other:?}"),
+                None => assert!(stream.read_buf(&mut buffer).await.unwrap() > 0),
+            }
+        }
+        assert!(buffer.is_empty());
+        found
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_is_written_later_and_first() {
+        let (connection, _task, mut peer) = open().await;
+        // Until the socket takes only a part of one: alone, and with others
+        // behind it, that are small, large, and small again.
+        for size in [1, 100, 5000, 100_000, 1_000_000] {
+            let sent: Vec<Bytes> = (0..5_u8)
+                .map(|n| vec![n; if n % 2 == 0 { size } else { size % 1000 }].into())
+                .collect();
+            for body in &sent {
+                connection.try_send(event(body.clone())).unwrap();
+            }
+            assert_eq!(bodies(&mut peer, sent.len()).await, sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn before_it_is_open_packets_wait_in_their_order() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connection = connection();
+        let Err(SendError::Full(body)) = connection.try_send(event("early")) else {
+            panic!("nothing is sent before the connection is open");
+        };
+        assert_eq!(body, "early");
+        let sends: Vec<_> = ["1", "2", "3"]
+            .map(|body| {
+                let connection = Arc::clone(&connection);
+                tokio::spawn(async move { connection.send(event(body)).await.is_ok() })
+            })
+            .into();
+        tokio::task::yield_now().await;
+        let connect =
+            async { Ok(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()) };
+        let check = async {
+            for sent in sends {
+                assert!(sent.await.unwrap());
+            }
+            let (mut peer, _) = listener.accept().await.unwrap();
+            assert_eq!(bodies(&mut peer, 4).await, ["hello", "1", "2", "3"]);
+            connection.close();
+            peer
+        };
+        let (end, _peer) = tokio::join!(connection.run(connect), check);
+        assert!(matches!(end, End::Closed), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_connection_that_fails_gets_its_error() {
+        let connection = connection();
+        let end = connection.run(std::future::ready(Err(Error::internal("refused"))));
+        let (sent, ()) = tokio::join!(connection.send(event("x")), async {
+            let end = end.await;
+            connection.finish(&end);
+        });
+        let Err(SendError::Failed(error)) = sent else { panic!("{sent:?}") };
+        assert_eq!(error.message(), "refused");
+        let later = connection.send(event("x")).await;
+        assert!(matches!(later, Err(SendError::Failed(_))), "{later:?}");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_makes_wait_and_its_end_lets_go() {
+        let (connection, task, peer) = open().await;
+        let large = Bytes::from(vec![0; 100_000]);
+        let mut queued = 0;
+        while connection.try_send(event(large.clone())).is_ok() {
+            queued += 1;
+        }
+        assert!((ROOM / 98 - 1..60).contains(&queued), "{queued} packets of 98 KiB");
+        let (last, waiting) = (Arc::clone(&connection), event("last"));
+        let last = tokio::spawn(async move { last.send(waiting).await });
+        tokio::task::yield_now().await;
+        drop(peer);
+        task.await.unwrap();
+        let gone = last.await.unwrap();
+        assert!(matches!(gone, Err(SendError::Gone(_)) | Ok(())), "{gone:?}");
+        let refused = connection.try_send(event("later"));
+        assert!(matches!(refused, Err(SendError::Gone(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn gossip_is_no_use_of_a_connection() {
+        let (connection, _task, mut peer) = open().await;
+        let opened = connection.last_used().unwrap();
+        connection.try_send(frame(PacketKind::GossipRequest, "{}")).unwrap();
+        bodies(&mut peer, 1).await;
+        assert_eq!(connection.last_used().unwrap(), opened);
+        connection.try_send(event("{}")).unwrap();
+        bodies(&mut peer, 1).await;
+        assert!(connection.last_used().unwrap() > opened);
+    }
 }

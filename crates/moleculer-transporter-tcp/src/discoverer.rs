@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use moleculer_core::{
     Discoverer, Host, NodeId, Result,
     protocol::{Packet, PacketBody, tcp::Announcement},
@@ -108,16 +108,17 @@ impl Discoverer for GossipDiscoverer {
             Some(node) => vec![node],
             None => self.gossip.unavailable(&session),
         };
-        let contacts = nodes.into_iter().map(|node| {
-            let (gossip, session) = (Arc::clone(&self.gossip), Arc::clone(&session));
+        let at_a_time = session.config.max_connections;
+        let contacts = stream::iter(&nodes).for_each_concurrent(at_a_time, |node| {
+            let session = Arc::clone(&session);
             async move {
-                if gossip.contact(&session, &node).await.is_ok() {
-                    gossip.until_available(&session, &node).await;
+                if self.gossip.contact(&session, node).await.is_ok() {
+                    self.gossip.until_available(&session, node).await;
                 }
             }
         });
         // Who needs longer is found by the rounds.
-        timeout(PATIENCE, join_all(contacts)).await.ok();
+        timeout(PATIENCE, contacts).await.ok();
         Ok(())
     }
 

@@ -59,13 +59,17 @@ impl Gossip {
     /// When it cannot be reached.
     pub(crate) async fn contact(&self, session: &Arc<Session>, node: &NodeId) -> Result<()> {
         let Some(_contact) = Contact::begin(self, node) else { return Ok(()) };
+        self.ask(session, node).await?;
+        let news = self.news(session)?;
+        self.send(session, node, PacketKind::GossipResponse, news).await
+    }
+
+    async fn ask(&self, session: &Arc<Session>, node: &NodeId) -> Result<()> {
         let nodes = session.host.nodes();
         let request = gossip::round(nodes.iter().map(row), random).map(|round| round.request);
         let request = PacketBody::GossipRequest(request.unwrap_or_default());
         let request = session.host.encode(request)?;
-        self.send(session, node, PacketKind::GossipRequest, request).await?;
-        let news = self.news(session)?;
-        self.send(session, node, PacketKind::GossipResponse, news).await
+        self.send(session, node, PacketKind::GossipRequest, request).await
     }
 
     fn contact_soon(self: &Arc<Self>, session: &Arc<Session>, node: NodeId) {
@@ -77,22 +81,35 @@ impl Gossip {
         });
     }
 
+    /// Asks a node that asked first, unless it has told of itself meanwhile.
+    fn ask_back_soon(self: &Arc<Self>, session: &Arc<Session>, node: NodeId) {
+        let (gossip, session_) = (Arc::clone(self), Arc::clone(session));
+        session.spawn(async move {
+            if is_available(&session_.host, &node) {
+                return;
+            }
+            if let Err(error) = gossip.ask(&session_, &node).await {
+                tracing::debug!(%node, %error, "the node does not answer");
+            }
+        });
+    }
+
     /// Returns when calls may go to a node.
     pub(crate) async fn until_available(&self, session: &Session, node: &NodeId) {
         loop {
             let mut heard = pin!(self.heard.notified());
             heard.as_mut().enable();
-            if session.host.node(node).is_some_and(|node| node.available) {
+            if is_available(&session.host, node) {
                 return;
             }
             heard.await;
         }
     }
 
-    /// Nodes that are known but not available, no more than may be connected.
+    /// Nodes that are known but not available.
     pub(crate) fn unavailable(&self, session: &Session) -> Vec<NodeId> {
         let nodes = session.host.nodes().into_iter().filter(|node| !node.available);
-        nodes.map(|node| node.id).take(session.config.max_connections).collect()
+        nodes.map(|node| node.id).collect()
     }
 
     /// Available nodes, those first that are connected, no more than may be.
@@ -128,12 +145,15 @@ impl Gossip {
         let known = session.host.node(node);
         // A node that comes back may have moved.
         let moved = known.is_none_or(|node| !node.available || node.address.seen_at.is_none());
-        session.host.peer_seen(node, PeerAddress {
-            seen_at: from.filter(|_| moved),
-            hostname: Some(hello.host).filter(|host| !host.is_empty()),
-            port: Some(hello.port).filter(|port| *port > 0),
-            ..PeerAddress::default()
-        });
+        session.host.peer_seen(
+            node,
+            PeerAddress {
+                seen_at: from.filter(|_| moved),
+                hostname: Some(hello.host).filter(|host| !host.is_empty()),
+                port: Some(hello.port).filter(|port| *port > 0),
+                ..PeerAddress::default()
+            },
+        );
     }
 
     /// Handles a datagram.
@@ -181,38 +201,43 @@ impl Gossip {
         let nodes = host.nodes();
         let answer = gossip::answer(nodes.iter().map(row), request);
         make(host, answer.changes);
-        let Some(response) = answer.response else { return };
-        match host.encode(PacketBody::GossipResponse(response)) {
-            Ok(body) => self.send_soon(session, sender, PacketKind::GossipResponse, body),
-            Err(error) => tracing::warn!(node = %sender, %error, "cannot answer gossip"),
+        if let Some(response) = answer.response {
+            match host.encode(PacketBody::GossipResponse(response)) {
+                Ok(body) => {
+                    self.send_soon(session, sender.clone(), PacketKind::GossipResponse, body);
+                }
+                Err(error) => tracing::warn!(node = %sender, %error, "cannot answer gossip"),
+            }
+        }
+        if !is_available(host, &sender) {
+            self.ask_back_soon(session, sender);
         }
     }
 
     /// Handles a response: takes over what the sender knows better, and
-    /// contacts nodes that it brought to light.
-    pub(crate) fn told(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        sender: &NodeId,
-        response: &GossipResponse,
-    ) {
+    /// outdoes an earlier run of this node.
+    pub(crate) fn told(&self, session: &Arc<Session>, sender: &NodeId, response: &GossipResponse) {
         let host = &session.host;
         let nodes = host.nodes();
         let known = |id: &NodeId| nodes.iter().find(|node| node.id == *id);
         let changes = gossip::apply(response, |id| known(id).map(row));
-        let came = changes.iter().filter_map(|change| match change {
-            Change::Info { node, .. } if node != sender => Some(node),
-            _ => None,
-        });
-        let came = came.filter(|id| known(id).is_none_or(|node| !node.available));
-        let came: Vec<_> = came.cloned().collect();
         make(host, changes);
         self.heard.notify_waiters();
-        for node in came {
-            if session.has_room() {
-                self.contact_soon(session, node);
-            }
+        if let Some(seq) = outdone(&nodes, response) {
+            host.raise_local_seq(seq);
+            self.insist(session, sender.clone());
         }
+    }
+
+    /// Tells all peers of this node, and one that holds it for another run.
+    fn insist(&self, session: &Arc<Session>, node: NodeId) {
+        let Ok(news) = self.news(session) else { return };
+        let mut peers = self.peers(session);
+        if !peers.contains(&node) {
+            peers.push(node);
+        }
+        let session_ = Arc::clone(session);
+        session.spawn(async move { session_.tell(&peers, news).await });
     }
 
     fn send_soon(
@@ -287,6 +312,25 @@ fn row(node: &NodeView) -> NodeRow<'_> {
     }
 }
 
+/// The seq that this node must take because the sender knows an earlier run
+/// of it, gone or not. The reference waits until a request tells it so.
+fn outdone(nodes: &[NodeView], response: &GossipResponse) -> Option<u64> {
+    let local = nodes.iter().find(|node| node.local)?;
+    let instance = &local.info.as_ref()?.instance_id;
+    let gone = response.offline.iter().filter(|(id, _)| *id == local.id).map(|(_, seq)| *seq);
+    let online = response.online.iter().filter(|(id, _)| *id == local.id);
+    let stale = online
+        .filter_map(|(_, row)| row.info.as_ref())
+        .filter(|info| info.instance_id != *instance)
+        .map(|info| info.seq);
+    let seq = gone.chain(stale).max()?;
+    (seq > 0 && seq >= local.seq).then(|| seq.saturating_add(1))
+}
+
+fn is_available(host: &Host, node: &NodeId) -> bool {
+    host.node(node).is_some_and(|node| node.available)
+}
+
 fn local(host: &Host) -> Result<NodeView> {
     host.node(host.node_id()).ok_or_else(disconnected)
 }
@@ -300,7 +344,7 @@ fn make(host: &Host, changes: Vec<Change>) {
     for change in changes {
         match change {
             Change::Offline { node, seq } => {
-                if host.node(&node).is_some_and(|node| node.available) {
+                if is_available(host, &node) {
                     host.node_offline(&node, false);
                 }
                 host.set_node_seq(&node, seq);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod batch;
 mod config;
 mod connection;
 mod discoverer;
@@ -7,6 +8,7 @@ mod error;
 mod gossip;
 mod listener;
 mod session;
+mod socket;
 mod transporter;
 mod udp;
 mod urls;

@@ -18,7 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::session::Session;
+use crate::{session::Session, socket};
 
 /// Connections that the system holds until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -64,9 +64,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn bind_error(port: u16, error: io::Error) -> Error {
     let message = match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "port {port} is already in use: choose another `port`, or none for a free one"
-        ),
+        io::ErrorKind::AddrInUse => {
+            format!("port {port} is already in use: choose another `port`, or none for a free one")
+        }
         _ => format!("cannot listen on port {port}: {error}"),
     };
     Error::internal(message).with_type("TCP_LISTEN_FAILED").with_source(error)
@@ -88,6 +88,8 @@ async fn accept(listener: TcpListener, session: &Arc<Session>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                // A peer that is gone already ends the reader.
+                socket::prepare(&stream).ok();
                 let (token, session_) = (session.token.child_token(), Arc::clone(session));
                 session.spawn(async move {
                     token.run_until_cancelled(serve_peer(stream, peer, &session_)).await;
@@ -123,21 +125,22 @@ async fn read(mut stream: TcpStream, from: IpAddr, session: &Session) -> io::Res
             return Ok(());
         }
         while let Some(frame) = decoder.decode(&mut buffer).map_err(invalid)? {
-            if deliver(session, frame, from) == Flow::Pause {
-                session.host.ready().await;
-            }
+            deliver(session, frame, from);
         }
     }
 }
 
-fn deliver(session: &Session, frame: Frame, from: IpAddr) -> Flow {
+/// Reading goes on whatever the flow: responses that running handlers wait
+/// for come over the same socket, so a pause might never end. The broker
+/// refuses the requests that are too many.
+fn deliver(session: &Session, frame: Frame, from: IpAddr) {
     match frame {
         Frame::Packet { kind, body } => {
-            session.host.deliver(Delivery::new(kind, body).from_address(from))
+            let delivery = Delivery::new(kind, body).from_address(from);
+            let (Flow::Go | Flow::Pause) = session.host.deliver(delivery);
         }
         Frame::Unknown(id) => {
             tracing::debug!(%from, id, "a frame of an unknown type is skipped");
-            Flow::Go
         }
     }
 }

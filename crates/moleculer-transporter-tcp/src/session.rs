@@ -17,8 +17,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     TcpConfig,
-    connection::{Connection, End, Frame, SendError},
+    batch::Frame,
+    connection::{Connection, End, SendError},
     error::{disconnected, no_address, not_sendable, unreachable},
+    socket,
 };
 
 /// How long opening a connection may take.
@@ -102,11 +104,6 @@ impl Session {
         }
     }
 
-    /// Whether another connection closes none.
-    pub(crate) fn has_room(&self) -> bool {
-        self.connections.len() < self.config.max_connections
-    }
-
     /// Whether packets to this node can go out at once.
     pub(crate) fn is_connected(&self, node: &NodeId) -> bool {
         let connections = self.connections.pin();
@@ -142,13 +139,17 @@ impl Session {
         let connection = Connection::new(address, &hello, self.token.child_token());
         let connection = Arc::new(connection);
         connections.insert(node.clone(), Arc::clone(&connection));
-        self.close_least_used();
         self.spawn(Arc::clone(self).serve(node.clone(), Arc::clone(&connection)));
         Ok(connection)
     }
 
     async fn serve(self: Arc<Self>, node: NodeId, connection: Arc<Connection>) {
-        let end = connection.run(open(&node, &connection.address)).await;
+        let connect = async {
+            let stream = open(&node, &connection.address).await?;
+            self.close_least_used();
+            Ok(stream)
+        };
+        let end = connection.run(connect).await;
         self.forget(&node, &connection);
         connection.finish(&end);
         let address = &connection.address;
@@ -171,22 +172,19 @@ impl Session {
 
     fn forget(&self, node: &NodeId, connection: &Arc<Connection>) {
         // An error means that another one has taken its place.
-        self.connections
-            .pin()
-            .remove_if(node, |_, known| Arc::ptr_eq(known, connection))
-            .ok();
+        self.connections.pin().remove_if(node, |_, known| Arc::ptr_eq(known, connection)).ok();
     }
 
-    /// Makes room for a new connection; those not open yet stay.
+    /// Makes room for a connection that is about to be open.
     fn close_least_used(&self) {
         let connections = self.connections.pin();
-        while connections.len() > self.config.max_connections {
-            let open = connections.iter().filter_map(|(node, connection)| {
-                connection.last_used().map(|used| (used, node, connection))
-            });
-            let Some((_, node, connection)) = open.min_by_key(|(used, ..)| *used) else {
-                return;
-            };
+        let mut open: Vec<_> = connections
+            .iter()
+            .filter_map(|(node, connection)| Some((connection.last_used()?, node, connection)))
+            .collect();
+        let excess = (open.len() + 1).saturating_sub(self.config.max_connections);
+        open.sort_unstable_by_key(|(used, ..)| *used);
+        for (_, node, connection) in open.into_iter().take(excess) {
             self.forget(node, connection);
             connection.close();
         }
@@ -240,7 +238,7 @@ async fn open(node: &NodeId, address: &str) -> Result<TcpStream> {
         Err(io::Error::new(io::ErrorKind::TimedOut, text))
     });
     stream
-        .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+        .and_then(|stream| socket::prepare(&stream).map(|()| stream))
         .map_err(|error| unreachable(node, address, error))
 }
 

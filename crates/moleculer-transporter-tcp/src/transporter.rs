@@ -113,7 +113,6 @@ impl Transporter for TcpTransporter {
     fn capabilities(&self) -> TransporterCapabilities {
         let mut capabilities = TransporterCapabilities::default();
         capabilities.own_discovery = true;
-        capabilities.can_pause = true;
         capabilities.max_packet = Some(self.link.config.max_packet_size - HEADER_LEN);
         capabilities
     }
@@ -183,4 +182,43 @@ const fn travels(kind: PacketKind) -> bool {
         kind,
         PacketKind::Discover | PacketKind::Info | PacketKind::Disconnect | PacketKind::Heartbeat
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use moleculer_core::Plugins;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn it_can_be_chosen_by_name_url_and_options() {
+        let plugins = Plugins::core().transporter(PLUGIN);
+        let check = |choice: serde_json::Value, max_packet| {
+            let made = plugins.make_transporter(&choice.into()).unwrap();
+            assert_eq!((made.name(), made.capabilities().max_packet), ("TCP", Some(max_packet)));
+        };
+        check(json!("TCP"), (1 << 20) - HEADER_LEN);
+        check(json!("tcp://10.0.0.1:4000/a,10.0.0.2:4000/b"), (1 << 20) - HEADER_LEN);
+        check(json!({"type": "TCP", "options": {"maxPacketSize": 2048}}), 2048 - HEADER_LEN);
+
+        let error = plugins.make_transporter(&"tcp://10.0.0.1".into()).unwrap_err();
+        assert!(error.message().contains("tcp://host:port/nodeID"), "{error}");
+        let wrong = json!({"type": "TCP", "options": {"maxPacketSiz": 1}});
+        let error = plugins.make_transporter(&wrong.into()).unwrap_err();
+        assert!(error.message().contains("did you mean `maxPacketSize`?"), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_sent_while_it_is_not_connected() {
+        let transporter = TcpTransporter::builder().build().unwrap();
+        let request = Topic::node(PacketKind::Request, "a".into());
+        let refused = Transporter::try_publish(&transporter, &request, Bytes::new());
+        let Err(TryPublishError::Failed(error)) = refused else { panic!("{refused:?}") };
+        assert_eq!(error.name(), "BrokerDisconnectedError");
+        // These never travel.
+        for topic in [Topic::all(PacketKind::Event), Topic::node(PacketKind::Info, "a".into())] {
+            Transporter::try_publish(&transporter, &topic, Bytes::new()).unwrap();
+        }
+    }
 }

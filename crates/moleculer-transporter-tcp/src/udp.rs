@@ -148,3 +148,84 @@ impl Channel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use moleculer_core::Seconds;
+
+    use super::*;
+
+    const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+    /// Announcements on the loopback interface only, on a port that is free
+    /// for other sockets of this test.
+    fn config(taken: &Socket) -> TcpConfig {
+        let port = taken.local_addr().unwrap().as_socket().unwrap().port();
+        TcpConfig { udp_port: port, udp_bind_address: Some(LOOPBACK), ..TcpConfig::default() }
+    }
+
+    fn shared_port() -> Socket {
+        bind(&TcpConfig { udp_port: 0, ..TcpConfig::default() }, LOOPBACK).unwrap()
+    }
+
+    #[tokio::test]
+    async fn options_of_the_sockets() {
+        let port = shared_port();
+        let mut config = config(&port);
+        config.udp_multicast_ttl = 3;
+        let channels = open(&config);
+        assert_eq!(channels.len(), 1, "the other interfaces are left out");
+        assert_eq!(channels[0].socket.multicast_ttl_v4().unwrap(), 3);
+        let group = (Ipv4Addr::new(239, 0, 0, 0), config.udp_port).into();
+        assert_eq!(channels[0].destinations, [group]);
+
+        config.udp_bind_address = None;
+        let here = interfaces().iter().filter(|one| one.ip.is_loopback()).count();
+        assert!(open(&config).len() >= here.max(1), "one for each interface");
+
+        config.udp_reuse_addr = false;
+        assert!(open(&config).is_empty(), "the port is in use");
+    }
+
+    #[tokio::test]
+    async fn destinations_of_broadcasts() {
+        let port = shared_port();
+        let mut config = TcpConfig { udp_multicast: None, ..config(&port) };
+        assert!(open(&config).is_empty());
+        let (a, b) = (Ipv4Addr::new(10, 0, 0, 255), Ipv4Addr::new(10, 0, 1, 255));
+        config.udp_broadcast = Broadcast::To(vec![a, b]);
+        let channels = open(&config);
+        assert!(channels[0].socket.broadcast().unwrap());
+        let to = |ip| SocketAddr::from((ip, config.udp_port));
+        assert_eq!(channels[0].destinations, [to(a), to(b)]);
+        assert_eq!(channels[0].socket.local_addr().unwrap(), to(LOOPBACK));
+
+        config.udp_broadcast = Broadcast::Interfaces;
+        let all: Vec<_> = interfaces().iter().filter_map(|one| one.broadcast).map(to).collect();
+        let config = TcpConfig { udp_broadcast: Broadcast::Interfaces, ..config };
+        assert_eq!(open(&config)[0].destinations, all);
+    }
+
+    #[tokio::test]
+    async fn announcements_stop_after_the_last() {
+        let port = shared_port();
+        let config = TcpConfig {
+            udp_multicast: None,
+            udp_broadcast: Broadcast::To(vec![LOOPBACK]),
+            udp_period: Seconds(Duration::from_millis(1)),
+            udp_max_discovery: 3,
+            // The socket with the narrower address gets the datagrams.
+            udp_bind_address: None,
+            ..config(&port)
+        };
+        let channels = open(&config).into_iter().map(Arc::new).collect();
+        let listener = UdpSocket::from_std(port.into()).unwrap();
+        announce(channels, "dev|a|1".to_owned(), Arc::new(config)).await;
+        let mut datagram = [0; 16];
+        for _ in 0..3 {
+            let len = listener.recv(&mut datagram).await.unwrap();
+            assert_eq!(&datagram[..len], b"dev|a|1");
+        }
+        assert!(listener.try_recv(&mut datagram).is_err(), "a fourth one");
+    }
+}

@@ -88,11 +88,7 @@ fn from_file(path: &str) -> Result<Vec<StaticPeer>> {
 }
 
 fn all<'a>(entries: impl Iterator<Item = &'a str>) -> Result<Vec<StaticPeer>> {
-    entries
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-        .map(parse)
-        .collect()
+    entries.map(str::trim).filter(|entry| !entry.is_empty()).map(parse).collect()
 }
 
 /// The last colon separates the port, so that IPv6 addresses need no brackets.
@@ -129,10 +125,10 @@ mod tests {
     fn every_form_of_the_list() {
         check(r#""tcp://h1:1/a""#, &[("a", "h1", 1)]);
         check(r#""h1:1/a, tcp://h2:2/b,""#, &[("a", "h1", 1), ("b", "h2", 2)]);
-        check(r#"["::1:1/a", "tcp://[fe80::2]:2/b-2.c"]"#, &[
-            ("a", "::1", 1),
-            ("b-2.c", "fe80::2", 2),
-        ]);
+        check(
+            r#"["::1:1/a", "tcp://[fe80::2]:2/b-2.c"]"#,
+            &[("a", "::1", 1), ("b-2.c", "fe80::2", 2)],
+        );
         check(r#"{"b": "tcp://h2:2", "a": "h1:1/"}"#, &[("a", "h1", 1), ("b", "h2", 2)]);
         check("[]", &[]);
     }
@@ -153,7 +149,7 @@ mod tests {
         let b = StaticPeer { node: "b".into(), host: "h2".into(), port: 2 };
         for text in ["\ntcp://h2:2/b\n\n", r#" ["h2:2/b"]"#, r#"{"b": "tcp://h2:2"}"#] {
             std::fs::write(&path, text).unwrap();
-            assert_eq!(urls.peers().unwrap(), [b.clone()], "{text:?}");
+            assert_eq!(urls.peers().unwrap(), std::slice::from_ref(&b), "{text:?}");
         }
         std::fs::write(&path, "[5]").unwrap();
         assert!(urls.peers().unwrap_err().message().contains("cannot be used"));

@@ -28,6 +28,10 @@ pub mod serializer {
     pub use moleculer_serializer_avro as avro;
     #[cfg(feature = "serializer-msgpack")]
     pub use moleculer_serializer_msgpack as msgpack;
+    #[cfg(feature = "serializer-protobuf")]
+    pub use moleculer_serializer_protobuf as protobuf;
+    #[cfg(feature = "serializer-thrift")]
+    pub use moleculer_serializer_thrift as thrift;
 }
 
 /// What nearly every program needs.
@@ -82,11 +86,30 @@ pub fn plugins() -> Plugins {
     });
     #[cfg(not(feature = "serializer-avro"))]
     let plugins = plugins.missing("Avro", "serializer-avro");
+    #[cfg(feature = "serializer-protobuf")]
+    let plugins = plugins.serializer(SerializerPlugin {
+        name: "ProtoBuf",
+        build: |options| no_options("ProtoBuf", &options, moleculer_serializer_protobuf::ProtoBufSerializer::default),
+    });
+    #[cfg(not(feature = "serializer-protobuf"))]
+    let plugins = plugins.missing("ProtoBuf", "serializer-protobuf");
+    #[cfg(feature = "serializer-thrift")]
+    let plugins = plugins.serializer(SerializerPlugin {
+        name: "Thrift",
+        build: |options| no_options("Thrift", &options, moleculer_serializer_thrift::ThriftSerializer::default),
+    });
+    #[cfg(not(feature = "serializer-thrift"))]
+    let plugins = plugins.missing("Thrift", "serializer-thrift");
     plugins
 }
 
 /// For serializers without options.
-#[cfg(any(feature = "serializer-msgpack", feature = "serializer-avro"))]
+#[cfg(any(
+    feature = "serializer-msgpack",
+    feature = "serializer-avro",
+    feature = "serializer-protobuf",
+    feature = "serializer-thrift"
+))]
 fn no_options<S: protocol::Serializer>(
     name: &str,
     options: &Object,

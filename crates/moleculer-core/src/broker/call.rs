@@ -33,11 +33,16 @@ use crate::{
 /// ```
 #[must_use = "a call is made when it is awaited"]
 pub struct Call<'a, R> {
+    request: Request<'a>,
+    result: PhantomData<fn() -> R>,
+}
+
+/// A call but for the type of its result.
+struct Request<'a> {
     via: Option<Via<'a>>,
     action: &'a str,
     params: Payload,
     options: Option<Box<CallOptions>>,
-    result: PhantomData<fn() -> R>,
 }
 
 /// Who makes a call or sends an event.
@@ -59,27 +64,22 @@ struct CallOptions {
 
 impl<'a, R> Call<'a, R> {
     pub(crate) fn new(action: &'a str, params: Payload) -> Self {
-        Self {
-            via: None,
-            action,
-            params,
-            options: None,
-            result: PhantomData,
-        }
+        let request = Request { via: None, action, params, options: None };
+        Self { request, result: PhantomData }
     }
 
     pub(super) fn on(mut self, broker: &'a ServiceBroker) -> Self {
-        self.via = Some(Via::Broker(broker));
+        self.request.via = Some(Via::Broker(broker));
         self
     }
 
     pub(crate) fn within(mut self, ctx: &'a Context) -> Self {
-        self.via = Some(Via::Context(ctx));
+        self.request.via = Some(Via::Context(ctx));
         self
     }
 
     fn set(mut self, set: impl FnOnce(&mut CallOptions)) -> Self {
-        set(self.options.get_or_insert_default());
+        set(self.request.options.get_or_insert_default());
         self
     }
 
@@ -116,86 +116,88 @@ impl<'a, R> Call<'a, R> {
     /// # Errors
     ///
     /// As the call itself.
-    pub async fn with_response(self) -> Result<Response<R>>
+    pub async fn with_response(mut self) -> Result<Response<R>>
     where
         R: FromBody,
     {
-        let Prepared {
-            ctx,
-            running,
-            parent,
-        } = self.prepare(true)?;
+        let (running, ctx) = match self.request.start(true) {
+            State::Running { running, ctx } => (running, ctx),
+            State::Failed(error) => return Err(error.unwrap_or_else(super::stopped)),
+        };
         let result = running.await;
-        if let (Some(parent), Some(ctx)) = (&parent, &ctx) {
-            parent.merge_meta(ctx.meta());
+        if let Some(ctx) = &ctx {
+            ctx.merge_into_parent();
         }
         let value = R::from_body(result?)?;
-        let (meta, headers) = ctx
-            .map(|ctx| (ctx.meta(), ctx.response_headers()))
-            .unwrap_or_default();
-        Ok(Response {
-            value,
-            meta,
-            headers,
-        })
+        let (meta, headers) =
+            ctx.map(|ctx| (ctx.meta(), ctx.response_headers())).unwrap_or_default();
+        Ok(Response { value, meta, headers })
     }
+}
 
+impl Request<'_> {
     /// Finds the endpoint, makes the context and starts the chain.
-    fn prepare(self, keep_context: bool) -> Result<Prepared> {
+    fn start(&mut self, keep: bool) -> State {
         match self.via {
-            Some(Via::Broker(broker)) => self.start(broker, None, keep_context),
-            Some(Via::Context(ctx)) => self.start(&ctx.broker()?, Some(ctx), true),
-            None => Err(super::stopped()),
+            Some(Via::Broker(broker)) => self.run(broker, None, keep),
+            Some(Via::Context(ctx)) => match self.inherit(ctx) {
+                Ok(broker) => self.run(&broker, Some(ctx), true),
+                Err(error) => State::Failed(Some(error)),
+            },
+            None => State::Failed(Some(super::stopped())),
         }
     }
 
-    fn start(
-        mut self,
-        broker: &ServiceBroker,
+    /// Takes over what a call has from the one that makes it.
+    fn inherit(&mut self, parent: &Context) -> Result<ServiceBroker> {
+        let broker = parent.broker()?;
+        check_level(&broker, parent)?;
+        let asked = self.options.as_ref().and_then(|options| options.timeout);
+        if let Some(timeout) = parent.child_timeout(self.action, asked)? {
+            self.options.get_or_insert_default().timeout = Some(timeout);
+        }
+        Ok(broker)
+    }
+
+    #[inline]
+    fn run(&mut self, broker: &ServiceBroker, parent: Option<&Context>, keep: bool) -> State {
+        let actions = &broker.registry().actions;
+        let node = self.options.as_ref().and_then(|options| options.node.clone());
+        match node {
+            None => actions.choose(self.action, |found| match found {
+                Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
+                Lookup::Unavailable => self.fail(ErrorKind::ServiceNotAvailable, None),
+                Lookup::Unknown => self.fail(ErrorKind::ServiceNotFound, None),
+            }),
+            Some(node) => actions.on_node(self.action, &node, |found| match found {
+                Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
+                _ => self.fail(ErrorKind::ServiceNotFound, Some(&node)),
+            }),
+        }
+    }
+
+    #[inline]
+    fn run_on(
+        &mut self,
+        endpoint: &Arc<ActionEndpoint>,
         parent: Option<&Context>,
         keep: bool,
-    ) -> Result<Prepared> {
-        if let Some(parent) = parent {
-            check_level(broker, parent)?;
-            let asked = self.options.as_ref().and_then(|options| options.timeout);
-            if let Some(timeout) = parent.child_timeout(self.action, asked)? {
-                self.options.get_or_insert_default().timeout = Some(timeout);
-            }
-        }
-        let node = self
-            .options
-            .as_mut()
-            .and_then(|options| options.node.take());
-        let (action, params, options) = (self.action, self.params, self.options);
-        let run = |endpoint: &Arc<ActionEndpoint>| {
-            let full = options
-                .as_ref()
-                .is_some_and(|options| options.timeout.is_some());
-            let options = options.map(|options| options.split());
-            let ctx = Context::for_call(endpoint, params, parent, options);
-            let kept = keep.then(|| ctx.clone());
-            let chain = if full {
-                &endpoint.full
-            } else {
-                &endpoint.plain
-            };
-            Prepared {
-                running: chain(ctx),
-                ctx: kept,
-                parent: parent.cloned(),
-            }
+    ) -> State {
+        let options = self.options.as_ref();
+        let chain = match options.and_then(|options| options.timeout) {
+            Some(_) => &endpoint.full,
+            None => &endpoint.plain,
         };
-        let actions = &broker.registry().actions;
-        let found = match &node {
-            None => actions.choose(action, run),
-            Some(node) => actions.on_node(action, node, run),
-        };
-        let kind = match found {
-            Lookup::Found(prepared) => return Ok(prepared),
-            Lookup::Unavailable if node.is_none() => ErrorKind::ServiceNotAvailable,
-            Lookup::Unavailable | Lookup::Unknown => ErrorKind::ServiceNotFound,
-        };
-        Err(Error::about_action(kind, action, node.as_ref()))
+        let options = self.options.take().map(|options| options.split());
+        let params = std::mem::take(&mut self.params);
+        let ctx = Context::for_call(endpoint, params, parent, options);
+        let kept = keep.then(|| ctx.clone());
+        State::Running { running: chain(ctx), ctx: kept }
+    }
+
+    #[cold]
+    fn fail(&self, kind: ErrorKind, node: Option<&NodeId>) -> State {
+        State::Failed(Some(Error::about_action(kind, self.action, node)))
     }
 }
 
@@ -212,20 +214,11 @@ impl CallOptions {
     }
 }
 
-/// A call on its way.
-struct Prepared {
-    running: BoxFuture<'static, Result<Body>>,
-    ctx: Option<Context>,
-    parent: Option<Context>,
-}
-
 fn check_level(broker: &ServiceBroker, parent: &Context) -> Result<()> {
     let limit = broker.options().max_call_level;
     if limit > 0 && parent.level() >= limit {
-        let data = [
-            ("nodeID", Value::from(broker.node_id().as_str())),
-            ("level", parent.level().into()),
-        ];
+        let data =
+            [("nodeID", Value::from(broker.node_id().as_str())), ("level", parent.level().into())];
         return Err(Error::from_data(ErrorKind::MaxCallLevel, data.into()));
     }
     Ok(())
@@ -235,23 +228,16 @@ impl<R: FromBody> IntoFuture for Call<'_, R> {
     type Output = Result<R>;
     type IntoFuture = CallFuture<R>;
 
-    fn into_future(self) -> CallFuture<R> {
-        let state = match self.prepare(false) {
-            Ok(prepared) => State::Running(prepared),
-            Err(error) => State::Failed(Some(error)),
-        };
-        CallFuture {
-            state,
-            result: PhantomData,
-        }
+    fn into_future(mut self) -> CallFuture<R> {
+        CallFuture { state: self.request.start(false), result: PhantomData }
     }
 }
 
 impl<R> fmt::Debug for Call<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
-            .field("action", &self.action)
-            .field("params", &self.params)
+            .field("action", &self.request.action)
+            .field("params", &self.request.params)
             .finish_non_exhaustive()
     }
 }
@@ -264,27 +250,33 @@ pub struct CallFuture<R> {
 }
 
 enum State {
+    Running {
+        running: BoxFuture<'static, Result<Body>>,
+        /// Kept if somebody needs it afterwards.
+        ctx: Option<Context>,
+    },
     Failed(Option<Error>),
-    Running(Prepared),
 }
 
 impl<R: FromBody> Future for CallFuture<R> {
     type Output = Result<R>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<R>> {
-        let prepared = match &mut self.state {
+        let (running, ctx) = match &mut self.state {
+            State::Running { running, ctx } => (running, ctx),
             State::Failed(error) => {
                 return Poll::Ready(Err(error.take().unwrap_or_else(super::stopped)));
             }
-            State::Running(prepared) => prepared,
         };
-        let Poll::Ready(result) = prepared.running.as_mut().poll(cx) else {
-            return Poll::Pending;
-        };
-        if let (Some(parent), Some(ctx)) = (&prepared.parent, &prepared.ctx) {
-            parent.merge_meta(ctx.meta());
+        let polled = running.as_mut().poll(cx);
+        if let (Poll::Ready(_), Some(ctx)) = (&polled, ctx) {
+            ctx.merge_into_parent();
         }
-        Poll::Ready(result.and_then(R::from_body))
+        match polled {
+            Poll::Ready(Ok(body)) => Poll::Ready(R::from_body(body)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 

@@ -79,9 +79,7 @@ impl Service {
     /// Checks names and duplicates.
     pub(crate) fn check(&self) -> Result<()> {
         if self.name.is_empty() {
-            return Err(Error::schema(
-                "Service name can't be empty! Give the service a name.",
-            ));
+            return Err(Error::schema("Service name can't be empty! Give the service a name."));
         }
         let names = self.actions.iter().map(|(def, _)| &def.raw_name);
         if let Some(name) = first_duplicate(names) {
@@ -91,10 +89,9 @@ impl Service {
             )));
         }
         match self.actions.iter().find(|(def, _)| def.raw_name.is_empty()) {
-            Some(_) => Err(Error::schema(format!(
-                "an action in '{}' service has no name",
-                self.name
-            ))),
+            Some(_) => {
+                Err(Error::schema(format!("an action in '{}' service has no name", self.name)))
+            }
             None => Ok(()),
         }
     }
@@ -117,20 +114,9 @@ impl fmt::Debug for Service {
             .field("name", &self.full_name())
             .field(
                 "actions",
-                &self
-                    .actions
-                    .iter()
-                    .map(|(def, _)| &def.raw_name)
-                    .collect::<Vec<_>>(),
+                &self.actions.iter().map(|(def, _)| &def.raw_name).collect::<Vec<_>>(),
             )
-            .field(
-                "events",
-                &self
-                    .events
-                    .iter()
-                    .map(|(def, _)| &def.name)
-                    .collect::<Vec<_>>(),
-            )
+            .field("events", &self.events.iter().map(|(def, _)| &def.name).collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }
@@ -166,10 +152,7 @@ pub struct ServiceBuilder<S> {
 impl ServiceBuilder<()> {
     /// Gives the service a state. Actions and events are added after this.
     pub fn with_state<S: Clone + Send + Sync + 'static>(self, state: S) -> ServiceBuilder<S> {
-        ServiceBuilder {
-            service: self.service,
-            state,
-        }
+        ServiceBuilder { service: self.service, state }
     }
 }
 
@@ -194,16 +177,13 @@ impl<S: Clone + Send + Sync + 'static> ServiceBuilder<S> {
 
     /// Adds full names of services that must be known before this one starts.
     pub fn dependencies<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.service
-            .dependencies
-            .extend(names.into_iter().map(Into::into));
+        self.service.dependencies.extend(names.into_iter().map(Into::into));
         self
     }
 
     /// Adds an action.
     pub fn action(mut self, action: Action<S>) -> Self {
-        let (handler, state) = (action.handler, self.state.clone());
-        let bound: ActionFn = Arc::new(move |ctx| handler(ctx, &state));
+        let bound = (action.bind)(self.state.clone());
         self.service.actions.push((action.def, bound));
         self
     }
@@ -266,10 +246,10 @@ type Erased<S> = Arc<dyn Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + S
 #[must_use]
 pub struct Action<S = ()> {
     def: ActionDef,
-    handler: Erased<S>,
+    bind: Box<dyn FnOnce(S) -> ActionFn + Send + Sync>,
 }
 
-impl<S: 'static> Action<S> {
+impl<S: Send + Sync + 'static> Action<S> {
     /// An action with a [`Handler`].
     pub fn new<Args: 'static>(name: &str, handler: impl Handler<Args, S>) -> Self {
         Self::from_fn(name, move |ctx, state| handler.call(ctx, state))
@@ -283,7 +263,7 @@ impl<S: 'static> Action<S> {
     ) -> Self {
         Self {
             def: ActionDef::new(name),
-            handler: Arc::new(handler),
+            bind: Box::new(|state| Arc::new(move |ctx| handler(ctx, &state))),
         }
     }
 
@@ -341,10 +321,7 @@ impl<S: 'static> Event<S> {
         name: &str,
         handler: impl Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            def: EventDef::new(name),
-            handler: Arc::new(handler),
-        }
+        Self { def: EventDef::new(name), handler: Arc::new(handler) }
     }
 
     /// Sets the group that shares each event. Default: the service's name.

@@ -68,10 +68,7 @@ pub struct SharedParams<T>(pub Arc<T>);
 
 impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for SharedParams<T> {
     fn from_context(ctx: &Context, _: &S) -> Result<Self> {
-        ctx.handler_payload()
-            .share()
-            .map(Self)
-            .map_err(|error| misfit(&error))
+        ctx.handler_payload().share().map(Self).map_err(|error| misfit(&error))
     }
 }
 
@@ -82,9 +79,7 @@ pub struct Meta<T>(pub T);
 impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for Meta<T> {
     fn from_context(ctx: &Context, _: &S) -> Result<Self> {
         let meta = moleculer_protocol::Value::from(ctx.meta());
-        meta.into_type()
-            .map(Self)
-            .map_err(|error| misfit(&error.within("meta")))
+        meta.into_type().map(Self).map_err(|error| misfit(&error.within("meta")))
     }
 }
 
@@ -148,16 +143,35 @@ where
     T: IntoBody,
     E: Into<Error>,
 {
-    match catch_unwind(AssertUnwindSafe(start)) {
-        Ok(Ok(future)) => Box::pin(async move {
-            match AssertUnwindSafe(future).catch_unwind().await {
-                Ok(Ok(value)) => Ok(value.into_body()),
-                Ok(Err(error)) => Err(error.into()),
-                Err(panic) => Err(panic_error(&*panic)),
-            }
-        }),
-        Ok(Err(error)) => failed(error),
-        Err(panic) => failed(panic_error(&*panic)),
+    // Boxed at once, so that a large future is not moved again.
+    let start = AssertUnwindSafe(|| start().map_or_else(failed, boxed));
+    catch_unwind(start).unwrap_or_else(|panic| failed(panic_error(&*panic)))
+}
+
+/// Combinators and no `async` block: that would keep room for the future twice.
+fn boxed<Fut>(future: Fut) -> BoxFuture<'static, Result<Body>>
+where
+    Fut: Future<Output: Outcome> + Send + 'static,
+{
+    let guarded = AssertUnwindSafe(future).catch_unwind();
+    let finished = guarded.map(|result| match result {
+        Ok(outcome) => outcome.into_result(),
+        Err(panic) => Err(panic_error(&*panic)),
+    });
+    finished.boxed()
+}
+
+/// What a handler's future yields.
+trait Outcome {
+    fn into_result(self) -> Result<Body>;
+}
+
+impl<T: IntoBody, E: Into<Error>> Outcome for Result<T, E> {
+    fn into_result(self) -> Result<Body> {
+        match self {
+            Ok(value) => Ok(value.into_body()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

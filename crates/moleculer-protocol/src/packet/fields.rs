@@ -40,13 +40,34 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// When `writer` fails; the message names the packet.
+    /// When `writer` fails; the message names the packet and the member.
     pub fn write_fields(&self, writer: &mut impl FieldWriter) -> Result<(), EncodeError> {
+        let writer = &mut Named(writer);
         self.body
             .write_fields(writer)
             .and_then(|()| writer.text("ver", self.version.as_str()))
             .and_then(|()| writer.text("sender", &self.sender))
-            .map_err(|error| EncodeError::new(format!("{}: {error}", self.kind())))
+            .map_err(|error| error.within(self.kind()))
+    }
+}
+
+/// Puts the member's name in front of an error.
+struct Named<'a, W>(&'a mut W);
+
+impl<W: FieldWriter> FieldWriter for Named<'_, W> {
+    fn text(&mut self, key: &'static str, text: &str) -> Result<(), EncodeError> {
+        self.0.text(key, text).map_err(|error| error.within(key))
+    }
+    fn value(&mut self, key: &'static str, value: &Value) -> Result<(), EncodeError> {
+        self.0.value(key, value).map_err(|error| error.within(key))
+    }
+    fn object(&mut self, key: &'static str, object: &Object) -> Result<(), EncodeError> {
+        let result = self.0.object(key, object);
+        result.map_err(|error| error.within(key))
+    }
+    fn payload(&mut self, key: &'static str, payload: &Payload) -> Result<(), EncodeError> {
+        let result = self.0.payload(key, payload);
+        result.map_err(|error| error.within(key))
     }
 }
 
@@ -153,9 +174,7 @@ fn payload(
     if payload.is_nothing() {
         return Ok(());
     }
-    writer
-        .payload(key, payload)
-        .map_err(|error| EncodeError::new(format!("{key}: {error}")))
+    writer.payload(key, payload)
 }
 
 fn id(

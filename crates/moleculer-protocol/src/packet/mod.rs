@@ -4,6 +4,7 @@ mod fields;
 mod info;
 mod plain;
 mod read;
+mod tokens;
 
 use std::{fmt, sync::Arc};
 

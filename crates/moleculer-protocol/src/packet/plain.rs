@@ -43,10 +43,9 @@ impl PacketBody {
             PacketKind::Disconnect => Self::Disconnect,
             PacketKind::Info => Self::Info(Box::new(NodeInfo::from_object(object))),
             PacketKind::Heartbeat => Self::Heartbeat(HeartbeatPacket::from_object(&object)),
-            PacketKind::Ping => Self::Ping(PingPacket {
-                time: integer(&object, "time")?,
-                id: read_id(&object),
-            }),
+            PacketKind::Ping => {
+                Self::Ping(PingPacket { time: integer(&object, "time")?, id: read_id(&object) })
+            }
             PacketKind::Pong => Self::Pong(PongPacket {
                 time: integer(&object, "time")?,
                 id: read_id(&object),
@@ -64,10 +63,34 @@ impl PacketBody {
     }
 }
 
+impl PacketKind {
+    /// The members that a packet without a payload has, as far as we read
+    /// them; none for the others.
+    pub(super) const fn plain_members(self) -> &'static [&'static str] {
+        match self {
+            Self::Info => &[
+                "services",
+                "ipList",
+                "hostname",
+                "client",
+                "config",
+                "instanceID",
+                "metadata",
+                "seq",
+                "port",
+            ],
+            Self::Heartbeat => &["cpu", "seq", "instanceID"],
+            Self::Ping => &["time", "id"],
+            Self::Pong => &["time", "id", "arrived"],
+            Self::GossipHello => &["host", "port"],
+            Self::GossipRequest | Self::GossipResponse => &["online", "offline"],
+            _ => &[],
+        }
+    }
+}
+
 fn members<const N: usize>(all: [(&'static str, Option<Value>); N]) -> Vec<(&'static str, Value)> {
-    all.into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect()
+    all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 fn id(id: &Option<PacketId>) -> Option<Value> {
@@ -99,10 +122,7 @@ impl HeartbeatPacket {
         Self {
             cpu: object.get("cpu").and_then(Value::as_f64),
             seq: object.get("seq").and_then(Value::as_u64),
-            instance_id: object
-                .get("instanceID")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            instance_id: object.get("instanceID").and_then(Value::as_str).map(str::to_owned),
         }
     }
 }
@@ -121,10 +141,7 @@ impl GossipHello {
             .ok_or_else(|| DecodeError::new("host: expected text"))?;
         let port = u16::try_from(integer(object, "port")?)
             .map_err(|_| DecodeError::new("port: expected a number from 0 to 65535"))?;
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(Self { host: host.to_owned(), port })
     }
 }
 
@@ -215,9 +232,7 @@ fn read_rows<T>(
         Some(value) if value.is_nullish() => return Ok(Vec::new()),
         Some(Value::Object(rows)) => rows,
         Some(other) => {
-            return Err(DecodeError::new(format!(
-                "{key}: expected an object, found {other:?}"
-            )));
+            return Err(DecodeError::new(format!("{key}: expected an object, found {other:?}")));
         }
     };
     rows.into_iter()

@@ -40,11 +40,7 @@ where
     R: RawPayload<'de>,
     D: Deserializer<'de>,
 {
-    deserializer.deserialize_map(PacketVisitor::<R> {
-        kind,
-        source,
-        raw: PhantomData,
-    })
+    deserializer.deserialize_map(PacketVisitor::<R> { kind, source, raw: PhantomData })
 }
 
 struct PacketVisitor<'de, R: RawPayload<'de>> {
@@ -62,10 +58,7 @@ impl<'de, R: RawPayload<'de>> Visitor<'de> for PacketVisitor<'de, R> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Packet, A::Error> {
         let mut envelope = Envelope::default();
-        let members = &mut Members {
-            map: &mut map,
-            envelope: &mut envelope,
-        };
+        let members = &mut Members { map: &mut map, envelope: &mut envelope };
         let body = match self.kind {
             PacketKind::Request => {
                 PacketBody::Request(Box::new(request::<R, A>(members, self.source)?))
@@ -77,8 +70,12 @@ impl<'de, R: RawPayload<'de>> Visitor<'de> for PacketVisitor<'de, R> {
             kind => {
                 let mut object = Object::new();
                 while let Some(key) = members.next()? {
-                    let value: Value = members.value(&key)?;
-                    object.insert(key.into_owned(), value);
+                    if kind.plain_members().contains(&&*key) {
+                        let value: Value = members.value(&key)?;
+                        object.insert(key.into_owned(), value);
+                    } else {
+                        members.skip()?;
+                    }
                 }
                 PacketBody::from_members(kind, object).map_err(Error::custom)?
             }
@@ -97,9 +94,7 @@ struct Envelope {
 impl Envelope {
     fn seal<E: Error>(self, body: PacketBody) -> Result<Packet, E> {
         Ok(Packet {
-            version: self
-                .version
-                .unwrap_or_else(|| PacketVersion::Other("".into())),
+            version: self.version.unwrap_or_else(|| PacketVersion::Other("".into())),
             sender: self.sender.ok_or_else(|| E::missing_field("sender"))?,
             body,
         })
@@ -127,9 +122,7 @@ impl<'de, A: MapAccess<'de>> Members<'_, A> {
     }
 
     fn value<T: Deserialize<'de>>(&mut self, key: &str) -> Result<T, A::Error> {
-        self.map
-            .next_value()
-            .map_err(|error| Error::custom(format_args!("{key}: {error}")))
+        self.map.next_value().map_err(|error| Error::custom(format_args!("{key}: {error}")))
     }
 
     fn skip(&mut self) -> Result<(), A::Error> {
@@ -163,9 +156,8 @@ fn request<'de, R: RawPayload<'de>, A: MapAccess<'de>>(
         }
     }
     packet.id = id.ok_or_else(|| A::Error::missing_field("id"))?;
-    packet.action = action
-        .map(|text: Text| text.0)
-        .ok_or_else(|| A::Error::missing_field("action"))?;
+    packet.action =
+        action.map(|text: Text| text.0).ok_or_else(|| A::Error::missing_field("action"))?;
     Ok(packet)
 }
 
@@ -239,9 +231,7 @@ fn event<'de, R: RawPayload<'de>, A: MapAccess<'de>>(
             _ => members.skip()?,
         }
     }
-    packet.event = name
-        .map(|text: Text| text.0)
-        .ok_or_else(|| A::Error::missing_field("event"))?;
+    packet.event = name.map(|text: Text| text.0).ok_or_else(|| A::Error::missing_field("event"))?;
     Ok(packet)
 }
 
@@ -250,26 +240,24 @@ fn object<E: Error>(value: Value, key: &str) -> Result<Object, E> {
     match value {
         Value::Object(object) => Ok(object),
         value if !value.is_truthy() => Ok(Object::new()),
-        other => Err(E::custom(format_args!(
-            "{key}: expected an object, found {other:?}"
-        ))),
+        other => Err(E::custom(format_args!("{key}: expected an object, found {other:?}"))),
     }
 }
 
 fn number<E: Error>(value: &Value, key: &str) -> Result<Option<f64>, E> {
     match value.as_f64() {
-        None if !value.is_nullish() => Err(E::custom(format_args!(
-            "{key}: expected a number, found {value:?}"
-        ))),
+        None if !value.is_nullish() => {
+            Err(E::custom(format_args!("{key}: expected a number, found {value:?}")))
+        }
         number => Ok(number),
     }
 }
 
 fn integer<E: Error>(value: &Value, key: &str) -> Result<Option<u64>, E> {
     match value.as_u64() {
-        None if !value.is_nullish() => Err(E::custom(format_args!(
-            "{key}: expected an integer from 0, found {value:?}"
-        ))),
+        None if !value.is_nullish() => {
+            Err(E::custom(format_args!("{key}: expected an integer from 0, found {value:?}")))
+        }
         integer => Ok(integer),
     }
 }
@@ -287,9 +275,7 @@ fn error<E: Error>(value: Value) -> Result<Option<WireError>, E> {
     if !value.is_truthy() {
         return Ok(None);
     }
-    WireError::from_value(value)
-        .map(Some)
-        .map_err(|error| E::custom(error.within("error")))
+    WireError::from_value(value).map(Some).map_err(|error| E::custom(error.within("error")))
 }
 
 /// Null, or a list of names.
@@ -298,9 +284,7 @@ struct Groups(Option<Vec<Arc<str>>>);
 impl<'de> Deserialize<'de> for Groups {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let groups = Option::<Vec<Text>>::deserialize(deserializer)?;
-        Ok(Self(groups.map(|groups| {
-            groups.into_iter().map(|text| text.0).collect()
-        })))
+        Ok(Self(groups.map(|groups| groups.into_iter().map(|text| text.0).collect())))
     }
 }
 

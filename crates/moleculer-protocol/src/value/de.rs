@@ -7,17 +7,18 @@ use serde::{
     Deserialize, Deserializer,
     de::{
         DeserializeOwned, DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess,
-        Unexpected, VariantAccess, Visitor, value::StringDeserializer,
+        Unexpected, VariantAccess, Visitor,
+        value::{SeqDeserializer, StringDeserializer},
     },
     forward_to_deserialize_any,
 };
 
-use super::{Date, Object, Value};
-use crate::format::DecodeError;
+use super::{Extended, Object, Value, ser::from_kind};
+use crate::format::{DecodeError, kinds};
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+        deserializer.deserialize_newtype_struct(kinds::VALUE, ValueVisitor { trusted: true })
     }
 }
 
@@ -32,7 +33,10 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-struct ValueVisitor;
+struct ValueVisitor {
+    /// Whether the deserializer is one of ours: its lengths have been checked.
+    trusted: bool,
+}
 
 impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
@@ -73,63 +77,67 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         Value::deserialize(deserializer)
     }
-    /// A MsgPack extension: its type and its bytes.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
-        let (tag, bytes) = <(i8, Binary)>::deserialize(d)?;
-        timestamp(tag, &bytes.0).ok_or_else(|| {
-            D::Error::custom(format_args!(
-                "unknown extension type {tag} of {} bytes",
-                bytes.0.len()
-            ))
-        })
+        d.deserialize_any(Self { trusted: false })
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        // A length on the wire may lie, so it reserves nothing.
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(self.reserve(seq.size_hint()));
         while let Some(item) = seq.next_element()? {
             items.push(item);
         }
         Ok(Value::Array(items))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut object = Object::new();
+        let mut object = Object::with_capacity(self.reserve(map.size_hint()));
         while let Some((key, value)) = map.next_entry::<String, Value>()? {
             object.insert(key, value);
         }
         Ok(object.into())
     }
-}
-
-struct Binary(Vec<u8>);
-
-impl<'de> Deserialize<'de> for Binary {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Bytes(bytes) => Ok(Self(bytes.to_vec())),
-            other => Err(D::Error::custom(format_args!(
-                "expected bytes, found {other:?}"
-            ))),
+    /// One of the further kinds.
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Value, A::Error> {
+        let (name, content) = data.variant::<String>()?;
+        match &*name {
+            kinds::UNDEFINED => content.unit_variant().map(|()| Value::Undefined),
+            kinds::MAP => content.newtype_variant::<Entries>().map(|Entries(entries)| {
+                Extended::Map(entries).into()
+            }),
+            name => from_kind(name, content.newtype_variant()?).ok_or_else(|| {
+                A::Error::custom(format_args!("malformed content of {name}"))
+            }),
         }
     }
 }
 
-/// MsgPack's timestamp extension (type -1) in its three lengths.
-fn timestamp(tag: i8, bytes: &[u8]) -> Option<Value> {
-    let (seconds, nanos) = match (tag, bytes.len()) {
-        (-1, 4) => (i64::from(u32::from_be_bytes(bytes.try_into().ok()?)), 0),
-        (-1, 8) => {
-            let both = u64::from_be_bytes(bytes.try_into().ok()?);
-            ((both & 0x3_ffff_ffff) as i64, (both >> 34) as u32)
+impl ValueVisitor {
+    /// A length that somebody else read may lie, so it reserves nothing.
+    fn reserve(&self, len: Option<usize>) -> usize {
+        len.filter(|_| self.trusted).unwrap_or(0)
+    }
+}
+
+/// The entries of a map, from its keys and values in turn.
+struct Entries(Vec<(Value, Value)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Vec<(Value, Value)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("keys and values in turn")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::with_capacity(seq.size_hint().unwrap_or(0) / 2);
+                while let Some(key) = seq.next_element()? {
+                    let value = seq.next_element()?;
+                    entries.push((key, value.ok_or_else(|| A::Error::invalid_length(1, &self))?));
+                }
+                Ok(entries)
+            }
         }
-        (-1, 12) => (
-            i64::from_be_bytes(bytes[4..].try_into().ok()?),
-            u32::from_be_bytes(bytes[..4].try_into().ok()?),
-        ),
-        _ => return None,
-    };
-    Some(Value::Date(Date(
-        seconds as f64 * 1e3 + f64::from(nanos) / 1e6,
-    )))
+        deserializer.deserialize_seq(V).map(Self)
+    }
 }
 
 impl Value {
@@ -145,7 +153,8 @@ impl Value {
     }
 }
 
-struct ValueDeserializer(Value);
+/// Reads a type from a value in memory.
+pub(crate) struct ValueDeserializer(pub(crate) Value);
 
 macro_rules! integral {
     ($($method:ident)*) => {$(
@@ -218,10 +227,47 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        visitor.visit_newtype_struct(self)
+        if name != kinds::VALUE {
+            return visitor.visit_newtype_struct(self);
+        }
+        let (kind, content) = match self.0 {
+            Value::Undefined => (kinds::UNDEFINED, None),
+            Value::Date(date) => (kinds::DATE, Some(Value::Float(date.0))),
+            Value::Extended(extended) => {
+                let (kind, content) = extended.into_kind();
+                (kind, Some(content))
+            }
+            Value::Object(object) => return visitor.visit_map(MapSource::all(object)),
+            _ => return self.deserialize_any(visitor),
+        };
+        let variant = kind.to_owned();
+        visitor.visit_enum(EnumSource { variant, content })
+    }
+
+    /// Binary data and sets read as lists too.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.0 {
+            Value::Bytes(bytes) => {
+                let bytes = bytes.iter().copied();
+                visitor.visit_seq(SeqDeserializer::<_, DecodeError>::new(bytes))
+            }
+            Value::Extended(extended) => match *extended {
+                Extended::Set(items) => visitor.visit_seq(SeqSource(items.into_iter())),
+                other => Self(other.into()).deserialize_any(visitor),
+            },
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.deserialize_seq(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -266,7 +312,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
     }
 
     forward_to_deserialize_any! {
-        bool i128 u128 f32 f64 char str string bytes byte_buf seq tuple tuple_struct map
+        bool i128 u128 f32 f64 char str string bytes byte_buf tuple_struct map
         identifier ignored_any
     }
 }
@@ -275,6 +321,10 @@ struct SeqSource(std::vec::IntoIter<Value>);
 
 impl<'de> SeqAccess<'de> for SeqSource {
     type Error = DecodeError;
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
@@ -299,6 +349,14 @@ impl MapSource<()> {
             .filter(|(_, value)| !value.is_undefined());
         MapSource {
             members,
+            value: None,
+        }
+    }
+
+    /// Undefined members included, which only [`Value`] takes.
+    fn all(object: Object) -> MapSource<impl Iterator<Item = (String, Value)>> {
+        MapSource {
+            members: object.into_iter(),
             value: None,
         }
     }
@@ -386,6 +444,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::{BigInt, Date};
 
     #[test]
     fn lenient_where_javascript_is() {
@@ -422,13 +481,30 @@ mod tests {
         );
     }
 
+    /// Also inside of other types.
     #[test]
-    fn msgpack_timestamps() {
-        let ms = |bytes: &[u8]| timestamp(-1, bytes);
-        assert_eq!(ms(&[0, 0, 0, 1]), Some(Value::Date(Date(1000.0))));
-        let eight = (5_000_000u64 << 34 | 7).to_be_bytes();
-        assert_eq!(ms(&eight), Some(Value::Date(Date(7005.0))));
-        assert_eq!(ms(&[0]), None);
-        assert_eq!(timestamp(3, &[0; 4]), None);
+    fn a_value_in_a_type_keeps_its_kind() {
+        #[derive(Deserialize)]
+        struct Envelope {
+            inner: Value,
+            bytes: Vec<u8>,
+            set: Vec<u8>,
+        }
+        let further: Value = vec![
+            Value::Undefined,
+            Value::Date(Date(1.0)),
+            Extended::Map(vec![(1.into(), Value::Undefined)]).into(),
+            Extended::BigInt(BigInt::parse("-5").unwrap()).into(),
+            Object::from([("gone", Value::Undefined)]).into(),
+        ]
+        .into();
+        let outer = Object::from([
+            ("inner", further.clone()),
+            ("bytes", Bytes::from_static(b"ab").into()),
+            ("set", Extended::Set(vec![1.into()]).into()),
+        ]);
+        let envelope: Envelope = Value::from(outer).into_type().unwrap();
+        assert_eq!(envelope.inner, further);
+        assert_eq!((envelope.bytes, envelope.set), (b"ab".to_vec(), vec![1]));
     }
 }

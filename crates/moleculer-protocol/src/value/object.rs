@@ -6,10 +6,14 @@ use indexmap::IndexMap;
 
 use super::Value;
 
+/// Up to so many members are searched one by one: that is faster than to hash
+/// the key, and takes a third of the memory.
+const FEW: usize = 8;
+
 /// An object: text keys in insertion order.
 ///
-/// Eight bytes and no allocation while it is empty, which `meta` and
-/// `headers` nearly always are.
+/// No allocation while it is empty, which `meta` and `headers` nearly always
+/// are, and one while it is small.
 ///
 /// ```
 /// use moleculer_protocol::{Object, Value};
@@ -20,18 +24,36 @@ use super::Value;
 /// assert_eq!(object.keys().collect::<Vec<_>>(), ["b", "a"]);
 /// assert_eq!(object.get("b"), Some(&Value::Int(1)));
 /// ```
-#[derive(Clone, Default)]
-pub struct Object(Option<Box<IndexMap<String, Value>>>);
+#[derive(Clone)]
+pub struct Object(Members);
+
+#[derive(Clone)]
+enum Members {
+    Few(Vec<(String, Value)>),
+    Many(Box<IndexMap<String, Value>>),
+}
 
 impl Object {
     /// An empty object.
     pub const fn new() -> Self {
-        Self(None)
+        Self(Members::Few(Vec::new()))
+    }
+
+    /// An empty object with room for so many members.
+    pub fn with_capacity(members: usize) -> Self {
+        Self(if members <= FEW {
+            Members::Few(Vec::with_capacity(members))
+        } else {
+            Members::Many(Box::new(IndexMap::with_capacity(members)))
+        })
     }
 
     /// Number of members.
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |map| map.len())
+        match &self.0 {
+            Members::Few(members) => members.len(),
+            Members::Many(members) => members.len(),
+        }
     }
 
     /// Whether there is no member.
@@ -41,7 +63,13 @@ impl Object {
 
     /// The member `key`, also when it is `Undefined`.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.as_ref()?.get(key)
+        match &self.0 {
+            Members::Few(members) => {
+                let mut members = members.iter();
+                members.find(|(name, _)| name == key).map(|(_, value)| value)
+            }
+            Members::Many(members) => members.get(key),
+        }
     }
 
     /// The member `key` unless it is absent or `Undefined`: on the wire these
@@ -52,7 +80,13 @@ impl Object {
 
     /// The member `key`, to change it in place.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        self.0.as_mut()?.get_mut(key)
+        match &mut self.0 {
+            Members::Few(members) => {
+                let mut members = members.iter_mut();
+                members.find(|(name, _)| name == key).map(|(_, value)| value)
+            }
+            Members::Many(members) => members.get_mut(key),
+        }
     }
 
     /// Whether a member `key` exists.
@@ -63,20 +97,42 @@ impl Object {
     /// Sets a member and returns the previous value; the place of an existing
     /// key is kept.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
-        self.map_mut().insert(key.into(), value.into())
+        self.insert_member(key.into(), value.into())
+    }
+
+    fn insert_member(&mut self, key: String, value: Value) -> Option<Value> {
+        let members = match &mut self.0 {
+            Members::Many(members) => return members.insert(key, value),
+            Members::Few(members) => members,
+        };
+        if let Some((_, old)) = members.iter_mut().find(|(name, _)| *name == key) {
+            return Some(std::mem::replace(old, value));
+        }
+        members.push((key, value));
+        if members.len() > FEW {
+            let members = std::mem::take(members).into_iter().collect();
+            self.0 = Members::Many(Box::new(members));
+        }
+        None
     }
 
     /// Removes a member; the order of the others is kept.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        self.0.as_mut()?.shift_remove(key)
+        match &mut self.0 {
+            Members::Few(members) => {
+                let place = members.iter().position(|(name, _)| name == key)?;
+                Some(members.remove(place).1)
+            }
+            Members::Many(members) => members.shift_remove(key),
+        }
     }
 
     /// Sets each member of `other` here: the shallow merge that `meta` gets.
     pub fn merge(&mut self, other: Self) {
         if self.is_empty() {
             *self = other;
-        } else if let Some(map) = other.0 {
-            self.map_mut().extend(*map);
+        } else {
+            self.extend(other);
         }
     }
 
@@ -87,22 +143,31 @@ impl Object {
 
     /// The members in insertion order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0
-            .iter()
-            .flat_map(|map| map.iter().map(|(key, value)| (key.as_str(), value)))
+        let (few, many) = match &self.0 {
+            Members::Few(members) => (Some(members), None),
+            Members::Many(members) => (None, Some(members)),
+        };
+        let few = few.into_iter().flatten().map(|(key, value)| (key, value));
+        let many = many.into_iter().flat_map(|members| members.iter());
+        few.chain(many).map(|(key, value)| (key.as_str(), value))
     }
+}
 
-    fn map_mut(&mut self) -> &mut IndexMap<String, Value> {
-        self.0.get_or_insert_default()
+impl Default for Object {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl IntoIterator for Object {
     type Item = (String, Value);
-    type IntoIter = indexmap::map::IntoIter<String, Value>;
+    type IntoIter = std::vec::IntoIter<(String, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.map_or_else(IndexMap::new, |map| *map).into_iter()
+        match self.0 {
+            Members::Few(members) => members.into_iter(),
+            Members::Many(members) => members.into_iter().collect::<Vec<_>>().into_iter(),
+        }
     }
 }
 
@@ -141,5 +206,43 @@ impl PartialEq for Object {
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Members behave alike whether they are few or many.
+    #[test]
+    fn members_keep_their_order() {
+        for len in [0, 1, FEW, FEW + 1, 100] {
+            let key = |n: usize| format!("k{n}");
+            let mut object: Object = (0..len).map(|n| (key(n), n)).collect();
+            let sized = Object::with_capacity(len);
+            assert_eq!((sized.len(), object.len()), (0, len));
+            for n in 0..len {
+                assert_eq!(object.insert(key(n), n + 1), Some(n.into()));
+                *object.get_mut(&key(n)).unwrap() = n.into();
+            }
+            assert_eq!(object.insert("last", 5), None);
+            assert_eq!(object.get("none"), None);
+            let removed = (len / 2 < len).then(|| Value::from(len / 2));
+            assert_eq!(object.remove(&key(len / 2)), removed);
+            let mut expected: Vec<_> = (0..len).filter(|n| *n != len / 2).map(key).collect();
+            expected.push("last".to_owned());
+            assert_eq!(object.keys().collect::<Vec<_>>(), expected);
+            let reversed: Object = object.clone().into_iter().rev().collect();
+            assert_eq!(reversed, object);
+            object.insert("last", 6);
+            assert_ne!(reversed, object);
+        }
+    }
+
+    #[test]
+    fn a_merge_overwrites() {
+        let mut object = Object::from([("a", 1), ("b", 2)]);
+        object.merge(Object::from([("b", 3), ("c", 4)]));
+        assert_eq!(object, Object::from([("a", 1), ("b", 3), ("c", 4)]));
     }
 }

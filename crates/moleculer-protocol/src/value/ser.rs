@@ -1,7 +1,5 @@
 //! [`Value`] as a serde source, and as a serde target ([`ValueSerializer`]).
 
-use std::fmt::Display;
-
 use bytes::Bytes;
 use serde::ser::{
     Error as _, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
@@ -108,7 +106,7 @@ impl Extended {
 /// Puts a kind together from its name and exact content.
 ///
 /// `None` if the name is not one of [`kinds`] or the content does not fit it.
-fn from_kind(name: &str, content: Value) -> Option<Value> {
+pub(super) fn from_kind(name: &str, content: Value) -> Option<Value> {
     let extended = match (name, content) {
         (kinds::OBJECT, object @ Value::Object(_)) => return Some(object),
         (kinds::DATE, Value::Float(ms)) => return Some(Value::Date(Date(ms))),
@@ -140,6 +138,25 @@ fn pair(value: Value) -> Option<(Value, Value)> {
             Some((first, second))
         }
         _ => None,
+    }
+}
+
+impl Extended {
+    /// The name under which this kind passes through serde, and what is read
+    /// under it.
+    pub(super) fn into_kind(self) -> (&'static str, Value) {
+        let name = self.kind();
+        let content = match self {
+            Self::BigInt(n) => n.as_str().into(),
+            Self::TypedArray { tag, bytes } => Value::Array(vec![tag.into(), bytes.into()]),
+            Self::Map(entries) => {
+                let parts = entries.into_iter().flat_map(|(key, value)| [key, value]);
+                Value::Array(parts.collect())
+            }
+            Self::Set(items) => Value::Array(items),
+            Self::RegExp { source, flags } => vec![source, flags].into(),
+        };
+        (name, content)
     }
 }
 
@@ -455,12 +472,6 @@ impl SerializeStructVariant for VariantBuilder<MapBuilder> {
     }
     fn end(self) -> Result<Value, EncodeError> {
         Ok(Self::wrap(self.variant, SerializeStruct::end(self.inner)?))
-    }
-}
-
-impl serde::ser::Error for EncodeError {
-    fn custom<T: Display>(message: T) -> Self {
-        Self::new(message.to_string())
     }
 }
 

@@ -1,7 +1,5 @@
 //! Nodes find each other, by every way there is, and lose each other.
 
-
-
 use std::time::Duration;
 
 use moleculer_core::{BrokerOptions, ErrorKind};
@@ -122,6 +120,7 @@ async fn a_node_comes_back_under_its_id() {
         // Each time on another port.
         let b = Node::start("b", quiet().urls([port.url("a")])).await;
         a.hears(if round == 0 { "connected b" } else { "connected b reconnected" }).await;
+        a.knows("b").await;
         assert_eq!(a.echo("b", "x").await.unwrap(), "x");
         assert_eq!(b.echo("a", "y").await.unwrap(), "y");
         b.stop().await;

@@ -1,7 +1,13 @@
 //! What another implementation sees on its sockets, and what it may say.
 
-use moleculer_core::protocol::PacketKind;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use moleculer_core::{BrokerBuilder, BrokerOptions, Plugins, protocol::PacketKind};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::support::{Node, Peer, Port, is_silent, quiet};
 
@@ -66,11 +72,86 @@ async fn a_peer_that_comes_by_itself() {
     from_node.expect(PacketKind::GossipHello).await;
     let news = from_node.expect(PacketKind::GossipResponse).await;
     assert_eq!(news["online"]["a"].as_array().unwrap().len(), 3);
-    // As the peer is known by its address only, it is asked in a round; here
-    // it tells by itself.
+    // The node knows the peer by its address only, so it asks in turn.
+    from_node.expect(PacketKind::GossipRequest).await;
     peer.send(&mut to_node, PacketKind::GossipResponse, peer.news(1)).await;
     node.knows("peer").await;
+    peer.send(&mut to_node, PacketKind::GossipRequest, json!({})).await;
+    from_node.expect(PacketKind::GossipResponse).await;
+    peer.send(&mut to_node, PacketKind::Ping, json!({"time": 1})).await;
+    from_node.expect(PacketKind::Pong).await;
     node.stop().await;
+}
+
+#[tokio::test]
+async fn the_host_in_a_hello_follows_the_option() {
+    let mut hosts = Vec::new();
+    for use_hostname in [true, false] {
+        let peer = Peer::new("peer").await;
+        let start = Node::start("a", quiet().use_hostname(use_hostname).urls([peer.url()]));
+        let meet = async {
+            let mut from_node = peer.accept().await;
+            let host = from_node.expect(PacketKind::GossipHello).await["host"].clone();
+            let news = from_node.until(PacketKind::GossipResponse).await;
+            let info = &news["online"]["a"][0];
+            assert_eq!(
+                host,
+                if use_hostname { &info["hostname"] } else { &info["ipList"][0] }.clone()
+            );
+            host
+        };
+        let (node, host) = tokio::join!(start, meet);
+        hosts.push(host);
+        node.stop().await;
+    }
+    assert_ne!(hosts[0], hosts[1]);
+}
+
+#[tokio::test]
+async fn gossip_is_logged_on_demand() {
+    for debug in [true, false] {
+        let log = Log::default();
+        let _log = tracing::subscriber::set_default(
+            tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::DEBUG)
+                .with_writer(log.clone())
+                .finish(),
+        );
+        let (port, peer) = (Port::new(), Peer::new("peer").await);
+        let node = Node::start("a", quiet().port(port.number).debug(debug)).await;
+        let _to_node = peer.join(port.number, 1).await;
+        node.knows("peer").await;
+        assert_eq!(log.text().contains("received GOSSIP_RES"), debug, "{}", log.text());
+        node.stop().await;
+    }
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 #[tokio::test]
@@ -79,7 +160,11 @@ async fn a_goodbye_is_said_and_flushed() {
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.join(port.number, 1).await;
     node.knows("peer").await;
-    let stop = node.stop();
+    let stop = async {
+        let started = Instant::now();
+        node.stop().await;
+        assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
+    };
     let listen = async {
         let mut from_node = peer.accept().await;
         from_node.expect(PacketKind::GossipHello).await;
@@ -93,6 +178,48 @@ async fn a_goodbye_is_said_and_flushed() {
     };
     tokio::join!(stop, listen);
     assert!(is_closed(&mut to_node).await);
+}
+
+#[tokio::test]
+async fn a_goodbye_is_news_even_if_no_service_went() {
+    let peer = Peer::new("peer").await;
+    let options = json!({"nodeID": "a", "internalServices": false});
+    let start = BrokerBuilder::new(Plugins::core())
+        .options(BrokerOptions::from_value(options).unwrap())
+        .transporter(quiet().urls([peer.url()]))
+        .start();
+    let meet = async {
+        let mut from_node = peer.accept().await;
+        let hello = from_node.expect(PacketKind::GossipHello).await;
+        let to_node = peer.join(hello["port"].as_u64().unwrap() as u16, 1).await;
+        (from_node, to_node)
+    };
+    let (broker, (mut from_node, _to_node)) = tokio::join!(start, meet);
+    let listen = async {
+        let mut seq = 0;
+        loop {
+            let told = from_node.until(PacketKind::GossipResponse).await;
+            match told["offline"]["a"].as_u64() {
+                Some(gone) => return assert!(gone > seq, "{gone} after {seq}"),
+                None => seq = told["online"]["a"][0]["seq"].as_u64().unwrap(),
+            }
+        }
+    };
+    let broker = broker.unwrap();
+    let (stopped, ()) = tokio::join!(broker.stop(), listen);
+    stopped.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_is_reached_where_it_came_from() {
+    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let node = Node::start("a", quiet().port(port.number)).await;
+    let mut to_node = tokio::net::TcpStream::connect(("127.0.0.1", port.number)).await.unwrap();
+    let hello = json!({"host": "nowhere.invalid", "port": peer.port});
+    peer.send(&mut to_node, PacketKind::GossipHello, hello).await;
+    peer.send(&mut to_node, PacketKind::Ping, json!({"time": 1, "id": "p"})).await;
+    peer.accept().await.until(PacketKind::Pong).await;
+    node.stop().await;
 }
 
 async fn is_closed(stream: &mut tokio::net::TcpStream) -> bool {
@@ -113,6 +240,29 @@ async fn a_node_that_is_said_to_be_gone_insists() {
     let news = from_node.expect(PacketKind::GossipResponse).await;
     assert_eq!(news["online"]["a"][0]["seq"], 42);
     assert_eq!(news.get("offline"), None);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_outdoes_its_earlier_run() {
+    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let node = Node::start("a", quiet().port(port.number)).await;
+    let mut to_node = peer.join(port.number, 1).await;
+    node.knows("peer").await;
+    peer.send(&mut to_node, PacketKind::GossipResponse, json!({"offline": {"a": 41}})).await;
+    let mut from_node = peer.accept().await;
+    from_node.expect(PacketKind::GossipHello).await;
+    let news = from_node.expect(PacketKind::GossipResponse).await;
+    assert_eq!(news["online"]["a"][0]["seq"], 42);
+    // The earlier run died unnoticed; what this one told itself changes nothing.
+    let instance = news["online"]["a"][0]["instanceID"].clone();
+    for (instance, seq) in [(instance, 60), (json!("i-0"), 40), (json!("i-0"), 50)] {
+        let row = json!([{"seq": seq, "instanceID": instance}, 1, 5]);
+        let stale = json!({"online": {"a": row}});
+        peer.send(&mut to_node, PacketKind::GossipResponse, stale).await;
+    }
+    let news = from_node.expect(PacketKind::GossipResponse).await;
+    assert_eq!(news["online"]["a"][0]["seq"], 51);
     node.stop().await;
 }
 
@@ -139,7 +289,7 @@ async fn gossip_of_another_version_is_ignored() {
 #[tokio::test]
 async fn a_round_asks_who_is_online() {
     let (port, peer) = (Port::new(), Peer::new("peer").await);
-    let transporter = quiet().gossip_period(std::time::Duration::from_secs(1));
+    let transporter = quiet().gossip_period(Duration::from_secs(1));
     let node = Node::start("a", transporter.port(port.number)).await;
     let _to_node = peer.join(port.number, 7).await;
     let mut from_node = peer.accept().await;

@@ -19,21 +19,21 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::peer::{Accepted, Peer};
+pub(crate) use self::peer::{Peer, is_silent};
 
 /// No state of the tests takes longer to come.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 /// Longer than a test: nothing may depend on rounds of gossip.
-pub const NO_ROUNDS: Duration = Duration::from_secs(600);
+pub(crate) const NO_ROUNDS: Duration = Duration::from_secs(600);
 
 /// A port that nobody else gets while this lives, but that can be listened on.
-pub struct Port {
-    pub number: u16,
+pub(crate) struct Port {
+    pub(crate) number: u16,
     _reserved: Socket,
 }
 
 impl Port {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
         socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
@@ -41,33 +41,33 @@ impl Port {
         Self { number, _reserved: socket }
     }
 
-    pub fn url(&self, node: &str) -> String {
+    pub(crate) fn url(&self, node: &str) -> String {
         format!("tcp://127.0.0.1:{}/{node}", self.number)
     }
 }
 
 /// A transporter without UDP and without rounds of gossip.
-pub fn quiet() -> TcpTransporterBuilder {
+pub(crate) fn quiet() -> TcpTransporterBuilder {
     TcpTransporter::builder().udp_discovery(false).gossip_period(NO_ROUNDS)
 }
 
 /// A node with the service `<id>`, whose action `echo` gives params back, and
 /// which hears of other nodes coming and going.
-pub struct Node {
-    pub broker: ServiceBroker,
+pub(crate) struct Node {
+    pub(crate) broker: ServiceBroker,
     heard: Mutex<mpsc::UnboundedReceiver<String>>,
 }
 
 impl Node {
-    pub async fn start(id: &str, transporter: TcpTransporterBuilder) -> Self {
+    pub(crate) async fn start(id: &str, transporter: TcpTransporterBuilder) -> Self {
         Self::try_start(id, transporter).await.unwrap()
     }
 
-    pub async fn try_start(id: &str, transporter: TcpTransporterBuilder) -> Result<Self> {
+    pub(crate) async fn try_start(id: &str, transporter: TcpTransporterBuilder) -> Result<Self> {
         Self::with(id, transporter, |builder| builder).await
     }
 
-    pub async fn with(
+    pub(crate) async fn with(
         id: &str,
         transporter: TcpTransporterBuilder,
         more: impl FnOnce(BrokerBuilder) -> BrokerBuilder,
@@ -83,18 +83,18 @@ impl Node {
     }
 
     /// Calls `echo` on a node.
-    pub async fn echo(&self, node: &str, text: &str) -> Result<String> {
+    pub(crate) async fn echo(&self, node: &str, text: &str) -> Result<String> {
         let action = format!("{node}.echo");
         self.broker.call(&action, text.to_owned()).await
     }
 
     /// Waits until the service of a node is known.
-    pub async fn knows(&self, node: &str) {
+    pub(crate) async fn knows(&self, node: &str) {
         self.broker.wait_for_services([node], DEADLINE).await.unwrap();
     }
 
     /// Waits for news such as `connected a` or `disconnected a unexpected`.
-    pub async fn hears(&self, expected: &str) {
+    pub(crate) async fn hears(&self, expected: &str) {
         let mut heard = self.heard.lock().await;
         let mut all = Vec::new();
         let wait = async {
@@ -112,7 +112,7 @@ impl Node {
     }
 
     /// What came, in no particular order, since it was last asked.
-    pub async fn news(&self) -> Vec<String> {
+    pub(crate) async fn news(&self) -> Vec<String> {
         let mut heard = self.heard.lock().await;
         let mut all = Vec::new();
         while let Ok(news) = heard.try_recv() {
@@ -121,14 +121,14 @@ impl Node {
         all
     }
 
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.broker.stop().await.unwrap();
         assert_eq!(self.broker.running_tasks(), 0);
         assert_eq!(self.broker.pending_requests(), 0);
     }
 }
 
-pub fn echo(name: &str) -> Service {
+pub(crate) fn echo(name: &str) -> Service {
     async fn echo(Params(text): Params<Value>) -> Result<Value> {
         Ok(text)
     }
@@ -141,9 +141,9 @@ fn listener(hear: mpsc::UnboundedSender<String>) -> Service {
     async fn news(ctx: Context, State(hear): State<Hear>) -> Result<()> {
         let data = ctx.payload().to_value()?;
         let node = data.pointer("node.id").and_then(Value::as_str).unwrap_or_default();
-        let flag = ["unexpected", "reconnected"].into_iter().find(|flag| {
-            data.pointer(flag).is_some_and(|value| value.is_truthy())
-        });
+        let flag = ["unexpected", "reconnected"]
+            .into_iter()
+            .find(|flag| data.pointer(flag).is_some_and(|value| value.is_truthy()));
         let event = ctx.event().trim_start_matches("$node.").to_owned();
         // The test may have ended.
         hear.send(format!("{event} {node} {}", flag.unwrap_or_default()).trim().to_owned()).ok();
@@ -157,7 +157,7 @@ fn listener(hear: mpsc::UnboundedSender<String>) -> Service {
 }
 
 /// Waits until a condition holds.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let wait = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(2)).await;

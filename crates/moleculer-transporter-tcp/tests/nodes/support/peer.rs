@@ -17,37 +17,37 @@ use tokio::{
 use super::DEADLINE;
 
 /// A node of another implementation.
-pub struct Peer {
-    pub id: String,
-    pub listener: TcpListener,
-    pub port: u16,
+pub(crate) struct Peer {
+    pub(crate) id: String,
+    pub(crate) listener: TcpListener,
+    pub(crate) port: u16,
 }
 
 /// A socket that the node under test opened.
-pub struct Accepted {
-    pub stream: TcpStream,
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
     buffer: BytesMut,
 }
 
 impl Peer {
-    pub async fn new(id: &str) -> Self {
+    pub(crate) async fn new(id: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         Self { id: id.to_owned(), listener, port }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("tcp://127.0.0.1:{}/{}", self.port, self.id)
     }
 
-    pub async fn accept(&self) -> Accepted {
+    pub(crate) async fn accept(&self) -> Accepted {
         let accepted = timeout(DEADLINE, self.listener.accept()).await;
         let (stream, _) = accepted.expect("the node does not connect").unwrap();
         Accepted { stream, buffer: BytesMut::new() }
     }
 
     /// Connects to the node and says HELLO, nothing else.
-    pub async fn connect(&self, port: u16) -> TcpStream {
+    pub(crate) async fn connect(&self, port: u16) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let hello = json!({"host": "127.0.0.1", "port": self.port});
         self.send(&mut stream, PacketKind::GossipHello, hello).await;
@@ -55,13 +55,13 @@ impl Peer {
     }
 
     /// Connects to the node and tells of the service `<id>` with the action `echo`.
-    pub async fn join(&self, port: u16, seq: u64) -> TcpStream {
+    pub(crate) async fn join(&self, port: u16, seq: u64) -> TcpStream {
         let mut stream = self.connect(port).await;
         self.send(&mut stream, PacketKind::GossipResponse, self.news(seq)).await;
         stream
     }
 
-    pub fn news(&self, seq: u64) -> Value {
+    pub(crate) fn news(&self, seq: u64) -> Value {
         let action = format!("{}.echo", self.id);
         let info = json!({
             "seq": seq, "instanceID": "i-1", "ipList": ["127.0.0.1"], "hostname": "127.0.0.1",
@@ -72,7 +72,7 @@ impl Peer {
     }
 
     /// Sends a packet; `ver` and `sender` are added unless they are there.
-    pub async fn send(&self, stream: &mut TcpStream, kind: PacketKind, mut packet: Value) {
+    pub(crate) async fn send(&self, stream: &mut TcpStream, kind: PacketKind, mut packet: Value) {
         let members = packet.as_object_mut().unwrap();
         members.entry("ver").or_insert("5".into());
         members.entry("sender").or_insert(self.id.as_str().into());
@@ -82,7 +82,7 @@ impl Peer {
     }
 
     /// Answers a request with its params.
-    pub async fn answer(&self, stream: &mut TcpStream, request: &Value) {
+    pub(crate) async fn answer(&self, stream: &mut TcpStream, request: &Value) {
         let response = json!({
             "id": request["id"], "success": true, "data": request["params"], "meta": {},
         });
@@ -92,7 +92,7 @@ impl Peer {
 
 impl Accepted {
     /// The next packet; `None` at the end.
-    pub async fn next(&mut self) -> Option<(PacketKind, Value)> {
+    pub(crate) async fn next(&mut self) -> Option<(PacketKind, Value)> {
         loop {
             match FrameDecoder::default().decode(&mut self.buffer).unwrap() {
                 Some(Frame::Packet { kind, body }) => {
@@ -109,7 +109,7 @@ impl Accepted {
     }
 
     /// The next packet, which must be of this kind.
-    pub async fn expect(&mut self, kind: PacketKind) -> Value {
+    pub(crate) async fn expect(&mut self, kind: PacketKind) -> Value {
         match self.next().await {
             Some((found, packet)) if found == kind => packet,
             other => panic!("expected {kind}, not {other:?}"),
@@ -117,7 +117,7 @@ impl Accepted {
     }
 
     /// The next packet of this kind; others are passed over.
-    pub async fn until(&mut self, kind: PacketKind) -> Value {
+    pub(crate) async fn until(&mut self, kind: PacketKind) -> Value {
         loop {
             match self.next().await {
                 Some((found, packet)) if found == kind => return packet,
@@ -128,13 +128,13 @@ impl Accepted {
     }
 
     /// Waits until the node closes the connection.
-    pub async fn ends(&mut self) {
+    pub(crate) async fn ends(&mut self) {
         while self.next().await.is_some() {}
     }
 }
 
 /// Whether the node wrote nothing on a socket that it accepted.
-pub async fn is_silent(stream: &mut TcpStream) -> bool {
+pub(crate) async fn is_silent(stream: &mut TcpStream) -> bool {
     let mut byte = [0];
     timeout(Duration::from_millis(50), stream.read(&mut byte)).await.is_err()
 }

@@ -1,0 +1,161 @@
+//! Hostile and broken input.
+
+#[path = "../../moleculer-protocol/tests/support/vectors.rs"]
+mod vectors;
+
+use bytes::Bytes;
+use moleculer_protocol::{Packet, PacketBody, PacketKind, Payload, Serializer};
+use moleculer_serializer_thrift::ThriftSerializer;
+use proptest::prelude::*;
+
+use self::vectors::{difference, encode, load, packet_to_value};
+
+fn decode(kind: PacketKind, bytes: impl Into<Bytes>) -> Result<Packet, String> {
+    ThriftSerializer.decode(kind, &bytes.into()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_truncated_packet_is_refused() {
+    for vector in load("0.14/thrift.json") {
+        let Some(bytes) = vector.bytes else { continue };
+        for len in 0..bytes.len() {
+            let error = decode(vector.kind, bytes.slice(..len)).unwrap_err();
+            assert!(error.starts_with(vector.kind.as_str()), "{error}");
+            assert!(error.ends_with("bytes left"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn bytes_after_the_end_are_refused() {
+    for vector in load("0.14/thrift.json") {
+        let Some(bytes) = vector.bytes else { continue };
+        let longer = [&bytes[..], b"\0"].concat();
+        let error = decode(vector.kind, longer).unwrap_err();
+        assert_eq!(error, format!("{}: 1 bytes after the end", vector.kind));
+    }
+}
+
+/// `ver` and `sender`.
+const HEAD: &[u8] = b"\x0b\0\x01\0\0\0\x014\x0b\0\x02\0\0\0\x01n";
+
+#[test]
+fn errors_name_packet_and_field() {
+    let check = |kind, fields: &[u8], message: &str| {
+        assert_eq!(decode(kind, [HEAD, fields].concat()).unwrap_err(), message);
+    };
+    use PacketKind::{Event, GossipHello, GossipRequest, Info, Ping, Request, Response};
+    check(
+        Request,
+        b"\x0b\0\x03\x7f\xff\xff\xff",
+        "REQ: field 3: the input ends early: 2147483647 announced, 0 bytes left",
+    );
+    check(Request, b"\x0b\0\x03\xff\xff\xff\xff", "REQ: field 3: -1 is no length");
+    check(Request, b"\x01\0\x03", "REQ: field 3: there is no type 1");
+    check(Request, b"\0", "REQ: missing field `id`");
+    check(
+        Request,
+        b"\x0b\0\x03\0\0\0\x01\xff\0",
+        "REQ: id: invalid utf-8 sequence of 1 bytes from index 0",
+    );
+    check(Request, b"\x08\0\x03\0\0\0\x01\0", "REQ: id: expected a value of type 11, found 8");
+    let request = b"\x0b\0\x03\0\0\0\x011\x0b\0\x04\0\0\0\x01a";
+    let meta = [request, b"\x0b\0\x07\0\0\0\x03[1]\0".as_slice()].concat();
+    check(Request, &meta, "REQ: meta: expected an object, found [1]");
+    check(
+        Response,
+        b"\x0b\0\x03\0\0\0\x011\x0b\0\x07\0\0\0\x015\0",
+        "RES: error: expected an object, found 5",
+    );
+    check(Ping, b"\0", "PING: missing field `time`");
+    check(
+        GossipHello,
+        b"\x0b\0\x03\0\0\0\x01h\x08\0\x04\xff\xff\xff\xff\0",
+        "GOSSIP_HELLO: port: -1 is out of range",
+    );
+    check(GossipRequest, b"\x0b\0\x03\0\0\0\x07{\"x\":5}\0", "GOSSIP_REQ: online.x: malformed row");
+    let event = b"\x0b\0\x03\0\0\0\x011\x0b\0\x04\0\0\0\x01e";
+    let groups = [event, b"\x0f\0\x07\x0b\x7f\xff\xff\xff\0\0\0\0\0".as_slice()].concat();
+    check(Event, &groups, "EVENT: field 7: the input ends early: 4 announced, 1 bytes left");
+    let groups = [event, b"\x0f\0\x07\x02\0\0\0\x01\x01\0".as_slice()].concat();
+    check(Event, &groups, "EVENT: groups: expected a list of texts, found type 2");
+    check(
+        Info,
+        b"\x0c\0\x07\x08\0\x01\0\0\0\x01\0\0",
+        "INFO: client: expected a value of type 11, found 8",
+    );
+}
+
+/// Other implementations may know more fields, of any type.
+#[test]
+fn unknown_fields_are_skipped() {
+    let mut bytes = HEAD.to_vec();
+    bytes.extend(b"\x02\0\x63\x01\x03\0\x63\x01\x04\0\x63\0\0\0\0\0\0\0\0\x06\0\x63\0\x01");
+    bytes.extend(b"\x0d\0\x63\x0b\x08\0\0\0\x01\0\0\0\x01k\0\0\0\x01\x0d\0\x63\0\0\0\0\0\0");
+    bytes.extend(b"\x0e\0\x63\x02\0\0\0\x02\0\x01\x0f\x80\0\x0c\0\0\0\x02\0\x02\0\x01\0\0");
+    bytes.extend(b"\x0a\xff\xff\0\0\0\0\0\0\0\0\0");
+    let packet = decode(PacketKind::Discover, bytes).unwrap();
+    assert_eq!(packet.sender, "n");
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let check = |outer: &[u8], inner: &[u8]| {
+        let bytes = [HEAD, outer, &inner.repeat(100_000)].concat();
+        let error = decode(PacketKind::Discover, bytes).unwrap_err();
+        assert_eq!(error, "DISCOVER: field 99: nested too deep");
+    };
+    check(b"", b"\x0c\0\x63");
+    check(b"\x0f\0\x63", b"\x0f\0\0\0\x01");
+    check(b"\x0e\0\x63", b"\x0e\0\0\0\x01");
+    check(b"\x0d\0\x63", b"\x0b\x0d\0\0\0\x01\0\0\0\0");
+    let meta = "[".repeat(100_000);
+    let len = (meta.len() as u32).to_be_bytes();
+    let fields = b"\x0b\0\x03\0\0\0\x011\x0b\0\x04\0\0\0\x01a\x0b\0\x07";
+    let bytes = [HEAD, fields, &len, meta.as_bytes(), b"\0"].concat();
+    let error = decode(PacketKind::Request, bytes).unwrap_err();
+    assert!(error.starts_with("REQ: meta: recursion limit exceeded"), "{error}");
+}
+
+fn payload(packet: &Packet) -> Payload {
+    match &packet.body {
+        PacketBody::Request(request) => request.params.clone(),
+        PacketBody::Response(response) => response.data.clone(),
+        PacketBody::Event(event) => event.data.clone(),
+        _ => Payload::nothing(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(
+        kind in prop::sample::select(PacketKind::ALL.to_vec()),
+        bytes in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        if let Err(error) = decode(kind, bytes) {
+            prop_assert!(error.starts_with(&format!("{kind}: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn damaged_packets_are_read_or_refused(
+        which in any::<prop::sample::Index>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let vectors = load("0.14/thrift.json");
+        let vector = which.get(&vectors);
+        if let Some(bytes) = &vector.bytes {
+            let mut bytes = bytes.to_vec();
+            for (at, byte) in damage {
+                *at.get_mut(&mut bytes) = byte;
+            }
+            let Ok(packet) = decode(vector.kind, bytes) else { return Ok(()) };
+            let Ok(again) = encode(&ThriftSerializer, &packet) else { return Ok(()) };
+            let again = decode(vector.kind, again).unwrap();
+            if payload(&packet).to_value().is_ok() {
+                let [packet, again] = [&packet, &again].map(packet_to_value);
+                prop_assert_eq!(difference(&packet, &again), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What params become, and which packets have no place in the schema.
+
+#[path = "../../moleculer-protocol/tests/support/vectors.rs"]
+mod vectors;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use moleculer_protocol::{
+    EncodeError, EventPacket, Object, Packet, PacketBody, PacketId, PacketKind, Payload,
+    ProtocolVersion, RequestPacket, Serializer, Value,
+};
+use moleculer_serializer_thrift::ThriftSerializer;
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use self::vectors::encode;
+
+fn packet(request: RequestPacket) -> Packet {
+    Packet {
+        version: ProtocolVersion::V4.into(),
+        sender: "n".into(),
+        body: PacketBody::Request(Box::new(request)),
+    }
+}
+
+fn request() -> RequestPacket {
+    RequestPacket::new(PacketId::from("1"), "a")
+}
+
+fn bytes_with(params: Payload) -> Result<Bytes, EncodeError> {
+    let mut request = request();
+    request.params = params;
+    encode(&ThriftSerializer, &packet(request))
+}
+
+fn read(bytes: &Bytes) -> RequestPacket {
+    let packet = ThriftSerializer.decode(PacketKind::Request, bytes);
+    match packet.expect("a packet").body {
+        PacketBody::Request(request) => *request,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The members `params` and `paramsType` alone.
+fn field(params: Payload) -> String {
+    let bytes = bytes_with(params).expect("params");
+    let before =
+        b"\x0b\0\x01\0\0\0\x014\x0b\0\x02\0\0\0\x01n\x0b\0\x03\0\0\0\x011\x0b\0\x04\0\0\0\x01a"
+            .len();
+    let after = b"\x0b\0\x07\0\0\0\x02{}\x08\0\x09\0\0\0\x01\0".len();
+    bytes[before..bytes.len() - after].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn params_carry_their_type() {
+    assert_eq!(field(Payload::nothing()), "08000600000000");
+    assert_eq!(field(Payload::new(())), "08000600000000");
+    assert_eq!(field(Payload::null()), "08000600000001");
+    assert_eq!(field(Payload::new(None::<String>)), "08000600000001");
+    assert_eq!(field(Payload::new("null")), "0b000500000006226e756c6c2208000600000002");
+    assert_eq!(field(Payload::new(5.0)), "0b0005000000013508000600000002");
+    assert_eq!(
+        field(Payload::new(Bytes::from_static(b"\0\xff"))),
+        "0b00050000000200ff08000600000003"
+    );
+    assert_eq!(field(Value::from(Bytes::new()).into()), "0b00050000000008000600000003");
+    // Binary data further in is JSON.
+    let nested = BTreeMap::from([("b", Bytes::from_static(b"\x01"))]);
+    assert_eq!(
+        field(Payload::new(nested)),
+        format!("0b000500000022{}08000600000002", hex(br#"{"b":{"type":"Buffer","data":[1]}}"#))
+    );
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn payloads_share_the_packet() {
+    for params in [Payload::new(Bytes::from(vec![7; 1000])), Payload::new("7".repeat(1000))] {
+        let sent = params.clone();
+        let bytes = bytes_with(params).expect("params");
+        let received = read(&bytes).params;
+        assert_eq!(received, sent);
+        if let Some(data) = received.as_bytes() {
+            let taken: Bytes = received.take().expect("bytes");
+            assert_eq!(taken.as_ptr(), data.as_ptr());
+            assert!(bytes.as_ptr_range().contains(&taken.as_ptr()));
+        }
+    }
+}
+
+#[test]
+fn a_typed_value_arrives_as_its_type() {
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Order {
+        id: u64,
+        file: Bytes,
+        note: Option<String>,
+    }
+    let order = Order { id: u64::MAX, file: Bytes::from_static(&[0, 255]), note: None };
+    let bytes = bytes_with(Payload::new(order.clone())).expect("params");
+    assert_eq!(read(&bytes).params.take::<Order>().expect("an order"), order);
+}
+
+/// Another implementation may know a type that we do not; it is JSON then.
+#[test]
+fn an_unknown_type_is_taken_for_json() {
+    let mut bytes = bytes_with(Payload::new(5)).expect("params").to_vec();
+    let at = bytes.len() - b"\x0b\0\x07\0\0\0\x02{}\x08\0\x09\0\0\0\x01\0".len() - 1;
+    assert_eq!(bytes[at], 2);
+    bytes[at] = 9;
+    assert_eq!(read(&bytes.into()).params.take::<i64>().expect("5"), 5);
+}
+
+/// The recorded events leave some fields out; this one has all that we know.
+#[test]
+fn an_event_has_all_its_fields() {
+    let bytes = Bytes::from_static(
+        b"\x0b\0\x01\0\0\0\x014\x0b\0\x02\0\0\0\x01n\x0b\0\x03\0\0\0\x011\x0b\0\x04\0\0\0\x01e\
+          \x0b\0\x05\0\0\0\x015\x08\0\x06\0\0\0\x02\x0f\0\x07\x0b\0\0\0\x01\0\0\0\x01g\x02\0\x08\x01\
+          \x0b\0\x09\0\0\0\x02{}\x08\0\x0a\0\0\0\x02\x02\0\x0b\x01\x0b\0\x0c\0\0\0\x01p\
+          \x0b\0\x0d\0\0\0\x01r\x0b\0\x10\0\0\0\x01c\0",
+    );
+    let event = EventPacket {
+        id: Some("1".into()),
+        event: "e".into(),
+        data: Payload::new(5),
+        groups: Some(vec!["g".into()]),
+        broadcast: true,
+        meta: Object::new(),
+        headers: None,
+        level: 2,
+        tracing: Some(true),
+        parent_id: Some("p".into()),
+        request_id: Some("r".into()),
+        caller: Some("c".into()),
+    };
+    let packet = Packet {
+        version: ProtocolVersion::V4.into(),
+        sender: "n".into(),
+        body: PacketBody::Event(Box::new(event)),
+    };
+    assert_eq!(encode(&ThriftSerializer, &packet).expect("bytes"), bytes);
+    assert_eq!(ThriftSerializer.decode(PacketKind::Event, &bytes).expect("a packet"), packet);
+}
+
+#[test]
+fn protocol_5_is_refused() {
+    let expected = "REQ: Thrift carries protocol 4 only; \
+                    set the protocol to 4 or choose another serializer";
+    let mut request_5 = packet(request());
+    request_5.version = ProtocolVersion::V5.into();
+    let mut with_headers = request();
+    with_headers.headers = Some(Object::new());
+    for packet in [request_5, packet(with_headers)] {
+        let error = encode(&ThriftSerializer, &packet).expect_err("refused");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn numbers_that_do_not_fit_are_refused() {
+    let mut large = request();
+    large.seq = Some(3_000_000_000);
+    let error = encode(&ThriftSerializer, &packet(large)).expect_err("refused");
+    assert_eq!(error.to_string(), "REQ: seq: 3000000000 does not fit 32 bits");
+}
+
+prop_compose! {
+    fn any_request()(
+        (id, action, caller) in (".{0,40}", ".{0,90}", prop::option::of(".{0,9}")),
+        (parent, meta) in (prop::option::of(".{0,9}"), prop::collection::vec((".{0,9}", any::<i64>()), 0..4)),
+        timeout in prop::option::of(any::<u32>()),
+        level in 0..=i32::MAX as u32,
+        (tracing, stream) in any::<(Option<bool>, Option<bool>)>(),
+        seq in prop::option::of(0..=i32::MAX as u64),
+        params in prop_oneof![
+            Just(Payload::nothing()),
+            Just(Payload::null()),
+            ".{0,200}".prop_map(Payload::new),
+            prop::collection::vec(any::<u8>(), 0..200).prop_map(|b| Payload::new(Bytes::from(b))),
+        ],
+    ) -> RequestPacket {
+        RequestPacket {
+            params,
+            meta: meta.into_iter().collect(),
+            timeout: timeout.map(f64::from),
+            level,
+            tracing,
+            parent_id: parent.map(|id| PacketId::from(&*id)),
+            request_id: Some(PacketId::from(&*id)),
+            caller: caller.map(Into::into),
+            stream,
+            seq,
+            ..RequestPacket::new(PacketId::from(&*id), action)
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_request_survives(request in any_request()) {
+        let bytes = encode(&ThriftSerializer, &packet(request.clone())).expect("a packet");
+        prop_assert_eq!(read(&bytes), request);
+    }
+}
