@@ -39,9 +39,7 @@ impl Command {
             Some("test") => parse_test(args),
             Some("bench") => Ok(Self::Bench(args.collect())),
             Some("help" | "--help" | "-h") => Ok(Self::Help),
-            Some(other) => Err(format!(
-                "unknown command `{other}`; valid: test, bench, help"
-            )),
+            Some(other) => Err(format!("unknown command `{other}`; valid: test, bench, help")),
             None => Err("no command given; valid: test, bench, help".to_owned()),
         }
     }
@@ -60,9 +58,7 @@ fn parse_test(mut args: impl Iterator<Item = String>) -> Result<Command, String>
             "--only" => suites = parse_suites(&value(option, inline, &mut args)?)?,
             "--help" | "-h" => return Ok(Command::Help),
             _ => {
-                return Err(format!(
-                    "unknown argument `{arg}`; valid: --require, --only, --help"
-                ));
+                return Err(format!("unknown argument `{arg}`; valid: --require, --only, --help"));
             }
         }
     }
@@ -74,9 +70,7 @@ fn value(
     inline: Option<String>,
     args: &mut impl Iterator<Item = String>,
 ) -> Result<String, String> {
-    inline
-        .or_else(|| args.next())
-        .ok_or_else(|| format!("`{option}` needs a value"))
+    inline.or_else(|| args.next()).ok_or_else(|| format!("`{option}` needs a value"))
 }
 
 fn parse_require(value: &str) -> Result<Require, String> {
@@ -84,13 +78,10 @@ fn parse_require(value: &str) -> Result<Require, String> {
         return Ok(Require::All);
     }
     let tools = value.split(',').map(|name| {
-        Tool::ALL
-            .into_iter()
-            .find(|tool| tool.name() == name)
-            .ok_or_else(|| {
-                let valid = list(Tool::ALL.map(Tool::name));
-                format!("`--require` knows no `{name}`; valid: all, {valid}")
-            })
+        Tool::ALL.into_iter().find(|tool| tool.name() == name).ok_or_else(|| {
+            let valid = list(Tool::ALL.map(Tool::name));
+            format!("`--require` knows no `{name}`; valid: all, {valid}")
+        })
     });
     tools.collect::<Result<_, _>>().map(Require::Tools)
 }
@@ -100,14 +91,8 @@ fn parse_suites(value: &str) -> Result<Vec<Suite>, String> {
     let names: Vec<_> = value.split(',').collect();
     let known = Suite::ALL.map(Suite::name);
     match names.iter().find(|name| !known.contains(name)) {
-        Some(name) => Err(format!(
-            "`--only` knows no suite `{name}`; valid: {}",
-            list(known)
-        )),
-        None => Ok(Suite::ALL
-            .into_iter()
-            .filter(|suite| names.contains(&suite.name()))
-            .collect()),
+        Some(name) => Err(format!("`--only` knows no suite `{name}`; valid: {}", list(known))),
+        None => Ok(Suite::ALL.into_iter().filter(|suite| names.contains(&suite.name())).collect()),
     }
 }
 
@@ -124,10 +109,7 @@ mod tests {
     }
 
     fn test_args(require: Require, suites: &[Suite]) -> Result<Command, String> {
-        Ok(Command::Test(TestArgs {
-            require,
-            suites: suites.to_vec(),
-        }))
+        Ok(Command::Test(TestArgs { require, suites: suites.to_vec() }))
     }
 
     #[test]
@@ -145,10 +127,7 @@ mod tests {
             ("--help", Ok(Command::Help)),
             (
                 "bench local --no-js",
-                Ok(Command::Bench(vec![
-                    "local".to_owned(),
-                    "--no-js".to_owned(),
-                ])),
+                Ok(Command::Bench(vec!["local".to_owned(), "--no-js".to_owned()])),
             ),
         ];
         for (line, expected) in cases {
@@ -161,20 +140,11 @@ mod tests {
         let cases = [
             ("", "no command given; valid: test, bench, help"),
             ("tset", "unknown command `tset`; valid: test, bench, help"),
-            (
-                "test --all",
-                "unknown argument `--all`; valid: --require, --only, --help",
-            ),
-            (
-                "test doc",
-                "unknown argument `doc`; valid: --require, --only, --help",
-            ),
+            ("test --all", "unknown argument `--all`; valid: --require, --only, --help"),
+            ("test doc", "unknown argument `doc`; valid: --require, --only, --help"),
             ("test --only", "`--only` needs a value"),
             ("test --require", "`--require` needs a value"),
-            (
-                "test --require node,nats",
-                "`--require` knows no `nats`; valid: all, node",
-            ),
+            ("test --require node,nats", "`--require` knows no `nats`; valid: all, node"),
             (
                 "test --only doc,docs",
                 "`--only` knows no suite `docs`; valid: workspace, doc, examples, interop",

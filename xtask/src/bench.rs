@@ -30,9 +30,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
 }
 
 fn needs_js(args: &[String]) -> bool {
-    !args
-        .iter()
-        .any(|arg| matches!(arg.as_str(), "--no-js" | "--help" | "-h"))
+    !args.iter().any(|arg| matches!(arg.as_str(), "--no-js" | "--help" | "-h"))
 }
 
 #[cfg(test)]
@@ -41,11 +39,7 @@ mod tests {
 
     #[test]
     fn js_peers_are_installed_only_to_be_measured() {
-        let cases = [
-            ("local --rounds 1", true),
-            ("local --no-js", false),
-            ("--help", false),
-        ];
+        let cases = [("local --rounds 1", true), ("local --no-js", false), ("--help", false)];
         for (line, expected) in cases {
             let args: Vec<_> = line.split(' ').map(str::to_owned).collect();
             assert_eq!(needs_js(&args), expected, "{line}");

@@ -19,12 +19,7 @@ struct Example {
 }
 
 const EXAMPLES: [Example; 2] = [
-    Example {
-        package: "quickstart",
-        args: &[],
-        needs_node: false,
-        prints: "5 + 3 = 8",
-    },
+    Example { package: "quickstart", args: &[], needs_node: false, prints: "5 + 3 = 8" },
     Example {
         package: "quickstart",
         args: &["--with-js"],
@@ -39,9 +34,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) fn run(outcome: &mut Outcome, toolbox: &Toolbox) {
     for example in &EXAMPLES {
         if example.needs_node
-            && let Err(reason) = toolbox
-                .node()
-                .and_then(|node| node.install_packages(NODE_PEERS))
+            && let Err(reason) = toolbox.node().and_then(|node| node.install_packages(NODE_PEERS))
         {
             let reason = format!("{}: {reason}", example.title());
             outcome.skips.push(Skip::Missing(Tool::Node, reason));
@@ -63,22 +56,13 @@ impl Example {
     fn check(&self) -> Result<(), String> {
         println!("running {}", self.title());
         let mut build = cargo(["build", "--package", self.package]);
-        let built = build
-            .status()
-            .map_err(|e| format!("cannot run cargo: {e}"))?;
+        let built = build.status().map_err(|e| format!("cannot run cargo: {e}"))?;
         if !built.success() {
             return Err("does not build".to_owned());
         }
-        let args = [
-            &["run", "--quiet", "--package", self.package, "--"],
-            self.args,
-        ]
-        .concat();
+        let args = [&["run", "--quiet", "--package", self.package, "--"], self.args].concat();
         let output = stream(&mut cargo(args), Some(LIMIT));
-        check_output(
-            &output.map_err(|e| format!("cannot run cargo: {e}"))?,
-            self.prints,
-        )
+        check_output(&output.map_err(|e| format!("cannot run cargo: {e}"))?, self.prints)
     }
 }
 
@@ -107,22 +91,13 @@ mod tests {
             .filter(|path| path.join("Cargo.toml").exists())
             .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
             .collect();
-        let run: BTreeSet<_> = EXAMPLES
-            .iter()
-            .map(|example| example.package.to_owned())
-            .collect();
-        assert_eq!(
-            run, packages,
-            "EXAMPLES and the folders in examples/ differ"
-        );
+        let run: BTreeSet<_> = EXAMPLES.iter().map(|example| example.package.to_owned()).collect();
+        assert_eq!(run, packages, "EXAMPLES and the folders in examples/ differ");
     }
 
     #[test]
     fn an_example_must_succeed_and_print_its_line() {
-        let output = |end| Output {
-            lines: vec!["sum: 5 + 3 = 8.".to_owned()],
-            end,
-        };
+        let output = |end| Output { lines: vec!["sum: 5 + 3 = 8.".to_owned()], end };
         let success = || End::Exited(ExitStatus::default());
         assert_eq!(check_output(&output(success()), "5 + 3 = 8"), Ok(()));
         assert_eq!(

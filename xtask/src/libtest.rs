@@ -51,9 +51,7 @@ impl Summary {
         if outcome.starts_with("FAILED") {
             self.failed_names.push(name.trim().to_owned());
         } else if let Some(rest) = outcome.strip_prefix("ignored") {
-            let in_brackets = rest
-                .strip_prefix(" (")
-                .and_then(|rest| rest.strip_suffix(')'));
+            let in_brackets = rest.strip_prefix(" (").and_then(|rest| rest.strip_suffix(')'));
             if let Some(reason) = in_brackets.or_else(|| rest.strip_prefix(", ")) {
                 self.ignore_reasons.push(reason.trim().to_owned());
             }
@@ -90,13 +88,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; fini
 
 all doctests ran in 0.84s; merged doctests compilation took 0.29s
 ";
-        check(
-            output,
-            &Summary {
-                passed: 3,
-                ..Summary::default()
-            },
-        );
+        check(output, &Summary { passed: 3, ..Summary::default() });
     }
 
     #[test]
@@ -114,19 +106,8 @@ failures:
 
 test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s
 ";
-        let failed_names = vec![
-            "a::bad".to_owned(),
-            "src/lib.rs - Broker (line 3)".to_owned(),
-        ];
-        check(
-            output,
-            &Summary {
-                passed: 1,
-                failed: 2,
-                failed_names,
-                ..Summary::default()
-            },
-        );
+        let failed_names = vec!["a::bad".to_owned(), "src/lib.rs - Broker (line 3)".to_owned()];
+        check(output, &Summary { passed: 1, failed: 2, failed_names, ..Summary::default() });
     }
 
     #[test]
@@ -139,27 +120,13 @@ test slow has been running for over 60 seconds
 test result: ok. 0 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.01s
 ";
         let ignore_reasons = vec!["takes an hour".to_owned(), "no balanced topics".to_owned()];
-        check(
-            output,
-            &Summary {
-                ignored: 3,
-                ignore_reasons,
-                ..Summary::default()
-            },
-        );
+        check(output, &Summary { ignored: 3, ignore_reasons, ..Summary::default() });
     }
 
     #[test]
     fn colours_do_not_hide_counts() {
         let output = "test result: \u{1b}[32mok\u{1b}[0m. 7 passed; 1 failed; 0 ignored";
-        check(
-            output,
-            &Summary {
-                passed: 7,
-                failed: 1,
-                ..Summary::default()
-            },
-        );
+        check(output, &Summary { passed: 7, failed: 1, ..Summary::default() });
     }
 
     #[test]

@@ -55,9 +55,5 @@ fn test(args: &args::TestArgs) -> ExitCode {
         report.push(suite.run(&toolbox), &require);
     }
     print!("\n{report}");
-    if report.is_success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

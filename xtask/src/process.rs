@@ -76,10 +76,7 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
 ///
 /// The program could not be started or watched.
 pub(crate) fn stream(command: &mut Command, limit: Option<Duration>) -> io::Result<Output> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let lines = read_lines(child.stdout.take());
     collect(&mut child, &lines, limit)
 }
@@ -90,13 +87,8 @@ pub(crate) fn stream(command: &mut Command, limit: Option<Duration>) -> io::Resu
 ///
 /// A message if it could not be started or failed.
 pub(crate) fn show(command: &mut Command) -> Result<(), String> {
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args());
-    let line = words
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ");
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let line = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
     println!("{line}");
     match command.stdin(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),
@@ -112,10 +104,7 @@ pub(crate) fn show(command: &mut Command) -> Result<(), String> {
 /// A message if it could not be started or failed.
 pub(crate) fn capture(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| format!("{name}: {e}"))?;
+    let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{name}: {e}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
@@ -131,10 +120,7 @@ fn read_lines(stdout: Option<impl Read + Send + 'static>) -> Receiver<String> {
         let mut line = Vec::new();
         while let Some(Ok(1..)) = reader.as_mut().map(|r| r.read_until(b'\n', &mut line)) {
             let text = String::from_utf8_lossy(&line);
-            if sender
-                .send(text.trim_end_matches(['\r', '\n']).to_owned())
-                .is_err()
-            {
+            if sender.send(text.trim_end_matches(['\r', '\n']).to_owned()).is_err() {
                 break;
             }
             line.clear();
@@ -182,10 +168,7 @@ mod tests {
     fn lines_and_exit_code_are_kept() {
         let output = sh("echo one; printf 'two\\r\\nthree'; exit 3", None);
         assert_eq!(output.lines, ["one", "two", "three"]);
-        assert_eq!(
-            output.end.error().as_deref(),
-            Some("ended with exit status: 3")
-        );
+        assert_eq!(output.end.error().as_deref(), Some("ended with exit status: 3"));
     }
 
     #[test]
@@ -197,10 +180,7 @@ mod tests {
     fn a_hanging_program_is_killed() {
         let started = Instant::now();
         let output = sh("echo before; exec sleep 600", Some(Duration::from_secs(2)));
-        assert!(
-            started.elapsed() < Duration::from_secs(300),
-            "it ended by itself"
-        );
+        assert!(started.elapsed() < Duration::from_secs(300), "it ended by itself");
         assert_eq!(output.lines, ["before"]);
         assert_eq!(output.end, End::TimedOut);
     }
@@ -216,25 +196,16 @@ mod tests {
     #[test]
     fn show_names_the_command_that_failed() {
         let error = show(Command::new("false").arg("now"));
-        assert_eq!(
-            error,
-            Err("`false now` ended with exit status: 1".to_owned())
-        );
+        assert_eq!(error, Err("`false now` ended with exit status: 1".to_owned()));
         assert_eq!(show(&mut Command::new("true")), Ok(()));
         let error = show(Command::new("no-such-program").arg("x")).expect_err("does not exist");
-        assert!(
-            error.starts_with("cannot run `no-such-program x`: "),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot run `no-such-program x`: "), "{error}");
     }
 
     #[test]
     fn capture_reports_the_last_line_of_an_error() {
         let error = capture(Command::new("sh").args(["-c", "echo a >&2; echo b >&2; exit 1"]));
         assert_eq!(error, Err("sh ended with exit status: 1: b".to_owned()));
-        assert_eq!(
-            capture(Command::new("sh").args(["-c", "echo ' 1.2 '"])),
-            Ok("1.2".to_owned())
-        );
+        assert_eq!(capture(Command::new("sh").args(["-c", "echo ' 1.2 '"])), Ok("1.2".to_owned()));
     }
 }

@@ -69,10 +69,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     pub(crate) fn new(suite: &'static str) -> Self {
-        Self {
-            suite,
-            ..Self::default()
-        }
+        Self { suite, ..Self::default() }
     }
 
     pub(crate) fn fail(&mut self, error: impl Into<String>) {
@@ -107,16 +104,10 @@ struct Row {
 impl Report {
     pub(crate) fn push(&mut self, mut outcome: Outcome, require: &Require) {
         outcome.fail_if_empty();
-        let (required, skipped): (Vec<_>, Vec<_>) = outcome
-            .skips
-            .iter()
-            .partition(|skip| skip.is_failure(require));
+        let (required, skipped): (Vec<_>, Vec<_>) =
+            outcome.skips.iter().partition(|skip| skip.is_failure(require));
         let mut reasons = outcome.errors.clone();
-        reasons.extend(
-            required
-                .iter()
-                .map(|skip| format!("required: {}", skip.reason())),
-        );
+        reasons.extend(required.iter().map(|skip| format!("required: {}", skip.reason())));
         reasons.extend(skipped.iter().map(|skip| skip.reason()));
         self.rows.push(Row {
             suite: outcome.suite,
@@ -135,46 +126,25 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = [
-            "suite",
-            "server and version",
-            "passed",
-            "failed",
-            "skipped",
-            "reason",
-        ];
-        let mut table = vec![
-            header.map(str::to_owned),
-            header.map(|title| "-".repeat(title.len())),
-        ];
+        let header = ["suite", "server and version", "passed", "failed", "skipped", "reason"];
+        let mut table =
+            vec![header.map(str::to_owned), header.map(|title| "-".repeat(title.len()))];
         table.extend(self.rows.iter().map(Row::cells));
         let widths = std::array::from_fn(|column| {
-            table
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
+            table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
         });
         for row in &table {
             write_row(f, row, &widths)?;
         }
         let sum = |count: fn(&Row) -> u64| self.rows.iter().map(count).sum::<u64>();
         let (passed, failed) = (sum(|row| row.passed), sum(|row| row.failed));
-        writeln!(
-            f,
-            "\n{passed} passed, {failed} failed, {} skipped",
-            sum(|row| row.skipped)
-        )
+        writeln!(f, "\n{passed} passed, {failed} failed, {} skipped", sum(|row| row.skipped))
     }
 }
 
 impl Row {
     fn cells(&self) -> [String; 6] {
-        let server = if self.server.is_empty() {
-            "-"
-        } else {
-            &self.server
-        };
+        let server = if self.server.is_empty() { "-" } else { &self.server };
         [
             self.suite.to_owned(),
             server.to_owned(),
@@ -192,11 +162,7 @@ fn write_row(f: &mut fmt::Formatter<'_>, row: &[String; 6], widths: &[usize; 6])
         let separator = if column == 0 { "" } else { " | " };
         let is_number = (2..5).contains(&column);
         line += separator;
-        line += &if is_number {
-            format!("{cell:>width$}")
-        } else {
-            format!("{cell:width$}")
-        };
+        line += &if is_number { format!("{cell:>width$}") } else { format!("{cell:width$}") };
     }
     writeln!(f, "{}", line.trim_end())
 }
@@ -233,11 +199,7 @@ mod tests {
     }
 
     fn skipping(skip: Skip) -> Outcome {
-        Outcome {
-            passed: 1,
-            skips: vec![skip],
-            ..Outcome::new("interop")
-        }
+        Outcome { passed: 1, skips: vec![skip], ..Outcome::new("interop") }
     }
 
     #[test]
@@ -251,10 +213,7 @@ mod tests {
             ],
             ..Outcome::new("workspace")
         };
-        let mut interop = Outcome {
-            passed: 7,
-            ..Outcome::new("interop")
-        };
+        let mut interop = Outcome { passed: 7, ..Outcome::new("interop") };
         interop.server = "moleculer 0.14.35 on node v20.20.2".to_owned();
         interop.fail("failed: call");
         let report = report([workspace, interop], &Require::Nothing);
@@ -274,16 +233,8 @@ interop   | moleculer 0.14.35 on node v20.20.2 |      7 |      1 |       0 | fai
     fn a_suite_without_a_test_fails() {
         let report = report([Outcome::new("doc")], &Require::Nothing);
         assert!(!report.is_success());
-        assert!(
-            report
-                .to_string()
-                .contains("|      0 |      1 |       0 | ran no test\n")
-        );
-        assert!(
-            report
-                .to_string()
-                .ends_with("\n0 passed, 1 failed, 0 skipped\n")
-        );
+        assert!(report.to_string().contains("|      0 |      1 |       0 | ran no test\n"));
+        assert!(report.to_string().ends_with("\n0 passed, 1 failed, 0 skipped\n"));
     }
 
     #[test]
@@ -313,10 +264,7 @@ interop   | moleculer 0.14.35 on node v20.20.2 |      7 |      1 |       0 | fai
             } else {
                 "1 passed, 1 failed, 0 skipped"
             };
-            assert!(
-                report.to_string().ends_with(&format!("\n{totals}\n")),
-                "{report}"
-            );
+            assert!(report.to_string().ends_with(&format!("\n{totals}\n")), "{report}");
         }
     }
 
@@ -324,11 +272,6 @@ interop   | moleculer 0.14.35 on node v20.20.2 |      7 |      1 |       0 | fai
     fn a_required_skip_says_so() {
         let missing = Skip::Missing(Tool::Node, "Node.js is missing".to_owned());
         let report = report([skipping(missing)], &Require::All);
-        assert!(
-            report
-                .to_string()
-                .contains("| required: Node.js is missing\n"),
-            "{report}"
-        );
+        assert!(report.to_string().contains("| required: Node.js is missing\n"), "{report}");
     }
 }

@@ -91,26 +91,15 @@ fn add_summary(outcome: &mut Outcome, summary: &Summary, error: Option<String>) 
     if summary.failed > 0 {
         outcome.errors.push(describe_failures(summary));
     }
-    let unexplained = summary
-        .ignored
-        .saturating_sub(summary.ignore_reasons.len() as u64);
-    outcome.skips.extend(
-        summary
-            .ignore_reasons
-            .iter()
-            .map(|reason| Skip::ignored(reason)),
-    );
-    outcome
-        .skips
-        .extend((0..unexplained).map(|_| Skip::Unexplained));
+    let unexplained = summary.ignored.saturating_sub(summary.ignore_reasons.len() as u64);
+    outcome.skips.extend(summary.ignore_reasons.iter().map(|reason| Skip::ignored(reason)));
+    outcome.skips.extend((0..unexplained).map(|_| Skip::Unexplained));
     match error {
         Some(error) if summary.failed == 0 => {
             outcome.fail(format!("cargo test {error}: see its output"))
         }
         None if summary.failed > 0 => {
-            outcome
-                .errors
-                .push("cargo test succeeded: does a test print a summary?".to_owned());
+            outcome.errors.push("cargo test succeeded: does a test print a summary?".to_owned());
         }
         _ => {}
     }
@@ -123,10 +112,7 @@ fn describe_failures(summary: &Summary) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!(
-        "failed: {}{more}",
-        names[..names.len().min(SHOWN)].join(", ")
-    )
+    format!("failed: {}{more}", names[..names.len().min(SHOWN)].join(", "))
 }
 
 #[cfg(test)]
@@ -142,12 +128,7 @@ mod tests {
     #[test]
     fn failures_are_named() {
         let failed_names = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
-        let summary = Summary {
-            passed: 2,
-            failed: 5,
-            failed_names,
-            ..Summary::default()
-        };
+        let summary = Summary { passed: 2, failed: 5, failed_names, ..Summary::default() };
         let outcome = outcome(&summary, Some("ended with exit status: 101"));
         assert_eq!((outcome.passed, outcome.failed), (2, 5));
         assert_eq!(outcome.errors, ["failed: a, b, c and 2 more"]);
@@ -155,41 +136,24 @@ mod tests {
 
     #[test]
     fn a_crash_without_a_summary_is_a_failure() {
-        let summary = Summary {
-            passed: 2,
-            ..Summary::default()
-        };
+        let summary = Summary { passed: 2, ..Summary::default() };
         let outcome = outcome(&summary, Some("ended with exit status: 101"));
         assert_eq!((outcome.passed, outcome.failed), (2, 1));
-        assert_eq!(
-            outcome.errors,
-            ["cargo test ended with exit status: 101: see its output"]
-        );
+        assert_eq!(outcome.errors, ["cargo test ended with exit status: 101: see its output"]);
     }
 
     #[test]
     fn a_summary_that_contradicts_the_exit_code_is_a_failure() {
-        let summary = Summary {
-            failed: 1,
-            ..Summary::default()
-        };
+        let summary = Summary { failed: 1, ..Summary::default() };
         let outcome = outcome(&summary, None);
         assert_eq!(outcome.failed, 1);
-        assert!(
-            outcome.errors[1].contains("does a test print a summary"),
-            "{outcome:?}"
-        );
+        assert!(outcome.errors[1].contains("does a test print a summary"), "{outcome:?}");
     }
 
     #[test]
     fn ignored_tests_are_skips_by_reason() {
         let ignore_reasons = vec!["unavailable: no URL".to_owned(), "no queues".to_owned()];
-        let summary = Summary {
-            passed: 1,
-            ignored: 3,
-            ignore_reasons,
-            ..Summary::default()
-        };
+        let summary = Summary { passed: 1, ignored: 3, ignore_reasons, ..Summary::default() };
         let expected = [
             Skip::Unavailable("unavailable: no URL".to_owned()),
             Skip::ByDesign("no queues".to_owned()),

@@ -121,20 +121,12 @@ fn apt_install(packages: &[&str]) -> Result<(), String> {
     let user = process::capture(Command::new("id").arg("-u"))?;
     if user != "0" {
         let packages = packages.join(" ");
-        return Err(format!(
-            "to install it on Debian, run `apt-get install {packages}` as root"
-        ));
+        return Err(format!("to install it on Debian, run `apt-get install {packages}` as root"));
     }
     // The installation may succeed even if one of the package lists cannot be had.
     let _updated = process::show(Command::new("apt-get").args(["-q", "update"]));
     let mut install = Command::new("apt-get");
-    install.args([
-        "-q",
-        "-y",
-        "-o",
-        "DPkg::Lock::Timeout=120",
-        "--no-install-recommends",
-    ]);
+    install.args(["-q", "-y", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends"]);
     install.arg("install").args(packages);
     process::show(install.env("DEBIAN_FRONTEND", "noninteractive"))
 }

@@ -27,6 +27,11 @@ impl Body {
 }
 
 /// What a handler may return: every serializable value.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a handler",
+    label = "not serializable, or not `Send + Sync + 'static`",
+    note = "derive `serde::Serialize` for it"
+)]
 pub trait IntoBody {
     /// Makes it a body.
     fn into_body(self) -> Body;

@@ -123,10 +123,7 @@ impl Default for BrokerOptions {
 
 impl Default for RegistryOptions {
     fn default() -> Self {
-        Self {
-            prefer_local: true,
-            stop_delay: Millis(Duration::from_millis(100)),
-        }
+        Self { prefer_local: true, stop_delay: Millis(Duration::from_millis(100)) }
     }
 }
 
@@ -192,9 +189,7 @@ impl BrokerOptions {
             }
         }
         let unsupported = NOT_SUPPORTED.iter().find(|key| {
-            value
-                .as_object()
-                .is_some_and(|options| options.get(key).is_some_and(Value::is_truthy))
+            value.as_object().is_some_and(|options| options.get(key).is_some_and(Value::is_truthy))
         });
         if let Some(key) = unsupported {
             return Err(Error::options(format!(
@@ -218,13 +213,9 @@ impl BrokerOptions {
 pub fn strict<T: DeserializeOwned>(what: &str, options: impl Into<Value>) -> Result<T> {
     let options = options.into();
     if options.as_object().is_none() {
-        return Err(Error::options(format!(
-            "{what}: expected an object, found {options:?}"
-        )));
+        return Err(Error::options(format!("{what}: expected an object, found {options:?}")));
     }
-    options
-        .into_type()
-        .map_err(|error| Error::options(format!("{what}: {error}")))
+    options.into_type().map_err(|error| Error::options(format!("{what}: {error}")))
 }
 
 fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ProtocolVersion, D::Error> {
@@ -233,9 +224,7 @@ fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ProtocolVersio
         Value::Int(5) => Ok(ProtocolVersion::V5),
         Value::String(text) if text == "4" => Ok(ProtocolVersion::V4),
         Value::String(text) if text == "5" => Ok(ProtocolVersion::V5),
-        other => Err(D::Error::custom(format_args!(
-            "protocol must be 4 or 5, not {other:?}"
-        ))),
+        other => Err(D::Error::custom(format_args!("protocol must be 4 or 5, not {other:?}"))),
     }
 }
 
@@ -283,11 +272,11 @@ fn duration(value: &Value, unit: f64) -> Result<Duration, String> {
         Value::String(text) => seconds(text, unit),
         number => number.as_f64().map(|n| n * unit),
     };
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| {
-            format!("{value:?} is no duration; write a number or a text such as \"500ms\", \"5s\" or \"2m\"")
-        })
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
+        format!(
+            "{value:?} is no duration; write a number or a text such as \"500ms\", \"5s\" or \"2m\""
+        )
+    })
 }
 
 fn seconds(text: &str, unit: f64) -> Option<f64> {
@@ -332,10 +321,7 @@ mod tests {
             assert!(error.message().contains(expected), "{error}");
         };
         check(json!({"nodeId": "a"}), "did you mean `nodeID`?");
-        check(
-            json!({"transit": {"maxQueuSize": 1}}),
-            "did you mean `maxQueueSize`?",
-        );
+        check(json!({"transit": {"maxQueuSize": 1}}), "did you mean `maxQueueSize`?");
         check(json!({"zzz": 1}), "known are namespace");
         check(json!({"requestTimeout": "soon"}), "is no duration");
         check(json!({"requestTimeout": -1}), "is no duration");

@@ -91,20 +91,8 @@ const CLASSES: [Class; 18] = {
         (K::Retryable, "MoleculerRetryableError", 500, None, true),
         (K::Server, "MoleculerServerError", 500, None, true),
         (K::Client, "MoleculerClientError", 400, None, false),
-        (
-            K::Validation,
-            "ValidationError",
-            422,
-            Some("VALIDATION_ERROR"),
-            false,
-        ),
-        (
-            K::ServiceNotFound,
-            "ServiceNotFoundError",
-            404,
-            Some("SERVICE_NOT_FOUND"),
-            true,
-        ),
+        (K::Validation, "ValidationError", 422, Some("VALIDATION_ERROR"), false),
+        (K::ServiceNotFound, "ServiceNotFoundError", 404, Some("SERVICE_NOT_FOUND"), true),
         (
             K::ServiceNotAvailable,
             "ServiceNotAvailableError",
@@ -112,55 +100,13 @@ const CLASSES: [Class; 18] = {
             Some("SERVICE_NOT_AVAILABLE"),
             true,
         ),
-        (
-            K::RequestTimeout,
-            "RequestTimeoutError",
-            504,
-            Some("REQUEST_TIMEOUT"),
-            true,
-        ),
-        (
-            K::RequestSkipped,
-            "RequestSkippedError",
-            514,
-            Some("REQUEST_SKIPPED"),
-            false,
-        ),
-        (
-            K::RequestRejected,
-            "RequestRejectedError",
-            503,
-            Some("REQUEST_REJECTED"),
-            true,
-        ),
-        (
-            K::QueueIsFull,
-            "QueueIsFullError",
-            429,
-            Some("QUEUE_FULL"),
-            true,
-        ),
-        (
-            K::MaxCallLevel,
-            "MaxCallLevelError",
-            500,
-            Some("MAX_CALL_LEVEL"),
-            false,
-        ),
-        (
-            K::ServiceSchema,
-            "ServiceSchemaError",
-            500,
-            Some("SERVICE_SCHEMA_ERROR"),
-            false,
-        ),
-        (
-            K::BrokerOptions,
-            "BrokerOptionsError",
-            500,
-            Some("BROKER_OPTIONS_ERROR"),
-            false,
-        ),
+        (K::RequestTimeout, "RequestTimeoutError", 504, Some("REQUEST_TIMEOUT"), true),
+        (K::RequestSkipped, "RequestSkippedError", 514, Some("REQUEST_SKIPPED"), false),
+        (K::RequestRejected, "RequestRejectedError", 503, Some("REQUEST_REJECTED"), true),
+        (K::QueueIsFull, "QueueIsFullError", 429, Some("QUEUE_FULL"), true),
+        (K::MaxCallLevel, "MaxCallLevelError", 500, Some("MAX_CALL_LEVEL"), false),
+        (K::ServiceSchema, "ServiceSchemaError", 500, Some("SERVICE_SCHEMA_ERROR"), false),
+        (K::BrokerOptions, "BrokerOptionsError", 500, Some("BROKER_OPTIONS_ERROR"), false),
         (
             K::GracefulStopTimeout,
             "GracefulStopTimeoutError",
@@ -175,20 +121,8 @@ const CLASSES: [Class; 18] = {
             Some("PROTOCOL_VERSION_MISMATCH"),
             false,
         ),
-        (
-            K::InvalidPacketData,
-            "InvalidPacketDataError",
-            500,
-            Some("INVALID_PACKET_DATA"),
-            false,
-        ),
-        (
-            K::BrokerDisconnected,
-            "BrokerDisconnectedError",
-            502,
-            Some("BAD_GATEWAY"),
-            true,
-        ),
+        (K::InvalidPacketData, "InvalidPacketDataError", 500, Some("INVALID_PACKET_DATA"), false),
+        (K::BrokerDisconnected, "BrokerDisconnectedError", 502, Some("BAD_GATEWAY"), true),
     ]
 };
 
@@ -233,16 +167,12 @@ impl Error {
 
     /// `MoleculerClientError`: the caller did something wrong.
     pub fn client(code: i64, r#type: &str, message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Client, message)
-            .with_code(code)
-            .with_type(r#type)
+        Self::new(ErrorKind::Client, message).with_code(code).with_type(r#type)
     }
 
     /// `MoleculerServerError`: the callee failed; retryable.
     pub fn server(code: i64, r#type: &str, message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Server, message)
-            .with_code(code)
-            .with_type(r#type)
+        Self::new(ErrorKind::Server, message).with_code(code).with_type(r#type)
     }
 
     /// `MoleculerError`, 500.
@@ -437,11 +367,7 @@ fn message_of(kind: &ErrorKind, data: &Object) -> String {
         ErrorKind::ServiceNotFound => {
             match (data.contains_key("nodeID"), data.contains_key("service")) {
                 (_, true) if data.contains_key("version") => {
-                    format!(
-                        "Service '{}.{}' not found.",
-                        text("version"),
-                        text("service")
-                    )
+                    format!("Service '{}.{}' not found.", text("version"), text("service"))
                 }
                 (_, true) => format!("Service '{}' not found.", text("service")),
                 (true, _) => format!("Service '{action}' is not found on '{node}' node."),
@@ -465,10 +391,7 @@ fn message_of(kind: &ErrorKind, data: &Object) -> String {
             format!("Queue is full. Request '{action}' action on '{node}' node is rejected.")
         }
         ErrorKind::MaxCallLevel => {
-            format!(
-                "Request level is reached the limit ({}) on '{node}' node.",
-                text("level")
-            )
+            format!("Request level is reached the limit ({}) on '{node}' node.", text("level"))
         }
         ErrorKind::GracefulStopTimeout if data.contains_key("service") => {
             format!("Unable to stop '{}' service gracefully.", text("service"))
@@ -514,10 +437,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_ref()
-            .map(|source| &**source as &(dyn StdError + 'static))
+        self.0.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
     }
 }
 
@@ -567,10 +487,7 @@ mod tests {
             node_id: Some("n9".into()),
             ..WireError::default()
         });
-        assert_eq!(
-            (error.code(), error.r#type(), error.retryable()),
-            (422, Some("VT"), true)
-        );
+        assert_eq!((error.code(), error.r#type(), error.retryable()), (422, Some("VT"), true));
         assert_eq!(error.node_id(), Some(&"n9".into()));
 
         let error = restored(WireError {
@@ -611,9 +528,7 @@ mod tests {
 
     #[test]
     fn the_first_node_named_is_the_origin() {
-        let error = Error::internal("x")
-            .at_node(&"a".into())
-            .at_node(&"b".into());
+        let error = Error::internal("x").at_node(&"a".into()).at_node(&"b".into());
         assert_eq!(error.to_wire(&"c".into()).node_id, Some("a".into()));
     }
 }

@@ -41,11 +41,7 @@ pub struct Delivery {
 impl Delivery {
     /// A packet whose origin the medium does not tell.
     pub const fn new(kind: PacketKind, bytes: Bytes) -> Self {
-        Self {
-            kind,
-            bytes,
-            from: None,
-        }
+        Self { kind, bytes, from: None }
     }
 
     /// Tells the address of the socket.

@@ -11,21 +11,9 @@ use crate::{
 /// Declares the service.
 pub(crate) fn service() -> Service {
     Service::builder("$node")
-        .action(
-            Action::new("list", list)
-                .extra("cache", false)
-                .extra("tracing", false),
-        )
-        .action(
-            Action::new("services", services)
-                .extra("cache", false)
-                .extra("tracing", false),
-        )
-        .action(
-            Action::new("actions", actions)
-                .extra("cache", false)
-                .extra("tracing", false),
-        )
+        .action(Action::new("list", list).extra("cache", false).extra("tracing", false))
+        .action(Action::new("services", services).extra("cache", false).extra("tracing", false))
+        .action(Action::new("actions", actions).extra("cache", false).extra("tracing", false))
         .build()
 }
 
@@ -39,11 +27,7 @@ struct ListParams {
 async fn list(ctx: Context, Params(params): Params<ListParams>) -> Result<Vec<Value>> {
     let broker = ctx.broker()?;
     let registry = broker.registry();
-    let views = registry
-        .nodes()
-        .into_iter()
-        .map(|node| registry.view(&node))
-        .collect::<Vec<_>>();
+    let views = registry.nodes().into_iter().map(|node| registry.view(&node)).collect::<Vec<_>>();
     Ok(views
         .iter()
         .filter(|node| node.available || !params.only_available)
@@ -57,48 +41,19 @@ pub(crate) fn node_object(node: &NodeView, with_services: bool) -> Object {
     let client = info.map(|info| info.client.clone()).unwrap_or_default();
     let mut object = Object::from([
         ("id", Value::from(node.id.as_str())),
-        (
-            "instanceID",
-            info.map(|info| info.instance_id.as_str()).into(),
-        ),
+        ("instanceID", info.map(|info| info.instance_id.as_str()).into()),
         ("available", node.available.into()),
         ("local", node.local.into()),
-        (
-            "config",
-            info.map(|info| info.config.clone())
-                .unwrap_or_default()
-                .into(),
-        ),
+        ("config", info.map(|info| info.config.clone()).unwrap_or_default().into()),
         ("client", client.to_object().into()),
-        (
-            "metadata",
-            info.map(|info| info.metadata.clone())
-                .unwrap_or_default()
-                .into(),
-        ),
-        (
-            "ipList",
-            info.map(|info| info.ip_list.clone())
-                .unwrap_or_default()
-                .into(),
-        ),
-        (
-            "port",
-            info.and_then(|info| info.port).or(node.address.port).into(),
-        ),
+        ("metadata", info.map(|info| info.metadata.clone()).unwrap_or_default().into()),
+        ("ipList", info.map(|info| info.ip_list.clone()).unwrap_or_default().into()),
+        ("port", info.and_then(|info| info.port).or(node.address.port).into()),
         (
             "hostname",
-            info.map(|info| info.hostname.as_str())
-                .or(node.address.hostname.as_deref())
-                .into(),
+            info.map(|info| info.hostname.as_str()).or(node.address.hostname.as_deref()).into(),
         ),
-        (
-            "udpAddress",
-            node.address
-                .seen_at
-                .map(|address| address.to_string())
-                .into(),
-        ),
+        ("udpAddress", node.address.seen_at.map(|address| address.to_string()).into()),
         ("cpu", node.cpu.map(|cpu| cpu as i64).into()),
         ("cpuSeq", node.cpu_seq.into()),
         ("seq", node.seq.into()),
@@ -139,27 +94,21 @@ async fn services(ctx: Context, Params(params): Params<ServicesParams>) -> Resul
     let registry = broker.registry();
     let mut entries: Vec<ServiceEntry> = Vec::new();
     for item in registry.services() {
-        let available = registry
-            .node(&item.node)
-            .is_some_and(|node| node.available());
+        let available = registry.node(&item.node).is_some_and(|node| node.available());
         let wanted = (item.local || !params.only_local)
             && (available || !params.only_available)
             && !(params.skip_internal && item.info.name.starts_with('$'));
         if !wanted {
             continue;
         }
-        let same = entries
-            .iter_mut()
-            .find(|entry| params.grouping && entry.name == *item.full_name);
+        let same =
+            entries.iter_mut().find(|entry| params.grouping && entry.name == *item.full_name);
         match same {
             Some(entry) => entry.add(&item, available, &params),
             None => entries.push(ServiceEntry::new(&item, available, &params)),
         }
     }
-    Ok(entries
-        .into_iter()
-        .map(|entry| entry.into_value(params.grouping))
-        .collect())
+    Ok(entries.into_iter().map(|entry| entry.into_value(params.grouping)).collect())
 }
 
 /// A service of one node, or of several nodes under one name.
@@ -205,11 +154,7 @@ impl ServiceEntry {
             self.actions.extend(item.info.actions.iter().cloned());
         }
         if params.with_events {
-            let public = item
-                .info
-                .events
-                .iter()
-                .filter(|(name, _)| !name.starts_with('$'));
+            let public = item.info.events.iter().filter(|(name, _)| !name.starts_with('$'));
             self.events.extend(public.cloned());
         }
     }
@@ -249,15 +194,7 @@ async fn actions(ctx: Context, Params(params): Params<ActionsParams>) -> Result<
         let wanted = (has_local || !params.only_local)
             && (available || !params.only_available)
             && !(params.skip_internal && name.starts_with('$'));
-        wanted.then(|| {
-            action_entry(
-                &name,
-                &endpoints,
-                has_local,
-                available,
-                params.with_endpoints,
-            )
-        })
+        wanted.then(|| action_entry(&name, &endpoints, has_local, available, params.with_endpoints))
     });
     Ok(entries.collect())
 }
@@ -287,10 +224,7 @@ fn action_entry(
                 ("available", available.into()),
             ])
         });
-        object.insert(
-            "endpoints",
-            Value::Array(endpoints.map(Value::from).collect()),
-        );
+        object.insert("endpoints", Value::Array(endpoints.map(Value::from).collect()));
     }
     object.into()
 }

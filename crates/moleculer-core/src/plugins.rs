@@ -89,9 +89,7 @@ impl Plugins {
     /// to enable if that is why, or when its options are wrong.
     pub fn make_transporter(&self, choice: &Value) -> Result<Arc<dyn DynTransporter>> {
         let (name, source) = split("transporter", choice)?;
-        let scheme = name
-            .split_once("://")
-            .map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let scheme = name.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         let plugin = self.transporters.iter().find(|plugin| match &scheme {
             Some(scheme) => plugin.schemes.contains(&scheme.as_str()),
             None => plugin.name.eq_ignore_ascii_case(&name),
@@ -113,11 +111,7 @@ impl Plugins {
     /// As [`make_transporter`](Self::make_transporter).
     pub fn make_serializer(&self, choice: &Value) -> Result<Arc<dyn Serializer>> {
         let (name, options) = split("serializer", choice)?;
-        match self
-            .serializers
-            .iter()
-            .find(|plugin| plugin.name.eq_ignore_ascii_case(&name))
-        {
+        match self.serializers.iter().find(|plugin| plugin.name.eq_ignore_ascii_case(&name)) {
             Some(plugin) => (plugin.build)(options),
             None => {
                 let known = self.serializers.iter().map(|plugin| plugin.name);
@@ -134,10 +128,7 @@ impl Plugins {
         known: impl Iterator<Item = &'a str>,
     ) -> Error {
         let wanted = scheme.unwrap_or(name);
-        let missing = self
-            .missing
-            .iter()
-            .find(|(missing, _)| missing.eq_ignore_ascii_case(wanted));
+        let missing = self.missing.iter().find(|(missing, _)| missing.eq_ignore_ascii_case(wanted));
         let advice = match missing {
             Some((_, feature)) => {
                 format!("enable the feature `{feature}` of the crate `moleculer`")
@@ -155,14 +146,9 @@ fn split(family: &str, choice: &Value) -> Result<(String, Object)> {
         Value::String(name) => Ok((name.clone(), Object::new())),
         Value::Object(choice) => {
             let name = choice.get("type").and_then(Value::as_str).ok_or_else(|| {
-                Error::options(format!(
-                    "the {family} needs a `type`, as in {{\"type\": \"TCP\"}}"
-                ))
+                Error::options(format!("the {family} needs a `type`, as in {{\"type\": \"TCP\"}}"))
             })?;
-            if let Some(key) = choice
-                .keys()
-                .find(|key| !matches!(*key, "type" | "options"))
-            {
+            if let Some(key) = choice.keys().find(|key| !matches!(*key, "type" | "options")) {
                 return Err(Error::options(format!(
                     "{family}: unknown key `{key}`; put what belongs to {name} into `options`"
                 )));
@@ -186,9 +172,7 @@ fn split(family: &str, choice: &Value) -> Result<(String, Object)> {
 pub(crate) fn no_options(name: &str, options: &Object) -> Result<()> {
     match options.keys().next() {
         None => Ok(()),
-        Some(key) => Err(Error::options(format!(
-            "{name} has no options, but got `{key}`"
-        ))),
+        Some(key) => Err(Error::options(format!("{name} has no options, but got `{key}`"))),
     }
 }
 
@@ -247,9 +231,7 @@ mod tests {
             schemes: &["fake"],
             build: |source| Err(Error::internal(format!("made from {source}"))),
         };
-        Plugins::core()
-            .transporter(fake)
-            .missing("NATS", "transporter-nats")
+        Plugins::core().transporter(fake).missing("NATS", "transporter-nats")
     }
 
     #[test]
@@ -261,33 +243,18 @@ mod tests {
         check(json!("fake"), "made from {}");
         check(json!("FAKE"), "made from {}");
         check(json!("fake://x"), "made from fake://x");
-        check(
-            json!({"type": "Fake", "options": {"a": 1}}),
-            r#"made from {"a": 1}"#,
-        );
-        check(
-            json!({"type": "Fake", "options": "fake://x"}),
-            "made from fake://x",
-        );
-        check(
-            json!({"type": "Fake", "option": {}}),
-            "unknown key `option`",
-        );
+        check(json!({"type": "Fake", "options": {"a": 1}}), r#"made from {"a": 1}"#);
+        check(json!({"type": "Fake", "options": "fake://x"}), "made from fake://x");
+        check(json!({"type": "Fake", "option": {}}), "unknown key `option`");
         check(json!({"options": {}}), "needs a `type`");
-        check(
-            json!("kafka"),
-            "Invalid transporter type 'kafka'. (known are Fake)",
-        );
+        check(json!("kafka"), "Invalid transporter type 'kafka'. (known are Fake)");
         check(json!("nats://h"), "enable the feature `transporter-nats`");
         check(json!(5), "must be a name");
     }
 
     #[test]
     fn serializers_by_name() {
-        assert_eq!(
-            plugins().make_serializer(&"json".into()).unwrap().name(),
-            "JSON"
-        );
+        assert_eq!(plugins().make_serializer(&"json".into()).unwrap().name(), "JSON");
         let options = json!({"type": "JSON", "options": {"x": 1}});
         assert!(plugins().make_serializer(&options.into()).is_err());
         assert!(plugins().make_serializer(&"Avro".into()).is_err());

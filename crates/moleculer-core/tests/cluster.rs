@@ -48,11 +48,7 @@ fn probe() -> moleculer_core::ServiceBuilder<()> {
 
 async fn two() -> (InProcessNetwork, ServiceBroker, ServiceBroker) {
     let network = InProcessNetwork::default();
-    let b = node(&network, "b")
-        .service(probe())
-        .start()
-        .await
-        .expect("starts");
+    let b = node(&network, "b").service(probe()).start().await.expect("starts");
     let a = node(&network, "a").start().await.expect("starts");
     (network, a, b)
 }
@@ -60,17 +56,11 @@ async fn two() -> (InProcessNetwork, ServiceBroker, ServiceBroker) {
 #[tokio::test(start_paused = true)]
 async fn calls_cross_with_meta_headers_and_errors() {
     let (_, a, _b) = two().await;
-    let call = a
-        .call::<Value>("probe.echo", json!([1, null]))
-        .meta([("m", 1)])
-        .header("h", 2);
+    let call = a.call::<Value>("probe.echo", json!([1, null])).meta([("m", 1)]).header("h", 2);
     let response = call.with_response().await.unwrap();
     let expected = json!({"node": "a", "level": 1, "headers": {"h": 2}, "params": [1, null]});
     assert_eq!(response.value, expected.into());
-    assert_eq!(
-        Value::from(response.meta),
-        json!({"m": 1, "seen": true}).into()
-    );
+    assert_eq!(Value::from(response.meta), json!({"m": 1, "seen": true}).into());
     assert_eq!(Value::from(response.headers), json!({"x": 1}).into());
 
     let error = a.call::<()>("probe.fail", ()).await.unwrap_err();
@@ -88,24 +78,16 @@ async fn a_protected_action_is_not_for_others() {
     let (_, a, b) = two().await;
     let error = a.call::<()>("probe.guarded", ()).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ServiceNotFound);
-    assert_eq!(
-        b.call::<()>("probe.guarded", ()).await.unwrap_err().code(),
-        418
-    );
+    assert_eq!(b.call::<()>("probe.guarded", ()).await.unwrap_err().code(), 418);
 }
 
 #[tokio::test(start_paused = true)]
 async fn timeouts_and_cancellation_leave_nothing_pending() {
     let (_, a, b) = two().await;
     let idle = b.running_tasks();
-    let call = a
-        .call::<()>("probe.hang", ())
-        .timeout(Duration::from_secs(1));
+    let call = a.call::<()>("probe.hang", ()).timeout(Duration::from_secs(1));
     let error = call.await.unwrap_err();
-    assert_eq!(
-        error.message(),
-        "Request is timed out when call 'probe.hang' action on 'b' node."
-    );
+    assert_eq!(error.message(), "Request is timed out when call 'probe.hang' action on 'b' node.");
     eventually("the callee gave up too", || b.running_tasks() == idle).await;
     let mut call = Box::pin(a.call::<()>("probe.hang", ()).into_future());
     assert!(futures_util::poll!(&mut call).is_pending());
@@ -147,9 +129,7 @@ async fn a_silent_node_counts_as_gone() {
 
     // Back again: its heartbeat makes the other ask for its info.
     network.rejoin("b");
-    a.wait_for_services(["probe"], Duration::from_secs(30))
-        .await
-        .unwrap();
+    a.wait_for_services(["probe"], Duration::from_secs(30)).await.unwrap();
     a.call::<Value>("probe.echo", ()).await.unwrap();
     drop(b);
 }
@@ -178,12 +158,7 @@ async fn events_are_shared_by_groups_across_nodes() {
         );
     }
     let emitter = node(&network, "emitter").start().await.unwrap();
-    let total = || {
-        counts
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed))
-            .collect::<Vec<_>>()
-    };
+    let total = || counts.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
     for _ in 0..6 {
         emitter.emit("user.created", ()).await.unwrap();
     }
@@ -203,30 +178,17 @@ async fn calls_take_turns_among_nodes() {
     let service = || Service::builder("who").action(Action::new("am", whoami));
     let mut brokers = Vec::new();
     for id in ["x", "y", "z"] {
-        brokers.push(
-            node(&network, id)
-                .prefer_local(false)
-                .service(service())
-                .start()
-                .await
-                .unwrap(),
-        );
+        brokers
+            .push(node(&network, id).prefer_local(false).service(service()).start().await.unwrap());
     }
     let mut seen = Vec::new();
     eventually("x knows all three", || brokers[0].pending_requests() == 0).await;
-    brokers[0]
-        .wait_for_services(["who"], Duration::from_secs(1))
-        .await
-        .unwrap();
+    brokers[0].wait_for_services(["who"], Duration::from_secs(1)).await.unwrap();
     for _ in 0..9 {
         seen.push(brokers[0].call::<String>("who.am", ()).await.unwrap());
     }
     for id in ["x", "y", "z"] {
-        assert_eq!(
-            seen.iter().filter(|seen| *seen == id).count(),
-            3,
-            "{seen:?}"
-        );
+        assert_eq!(seen.iter().filter(|seen| *seen == id).count(), 3, "{seen:?}");
     }
     let direct: String = brokers[0].call("who.am", ()).node("z").await.unwrap();
     assert_eq!(direct, "z");
@@ -237,9 +199,7 @@ async fn services_come_and_go_at_run_time() {
     let (_, a, b) = two().await;
     let late = || Service::builder("late").action(Action::new("echo", echo));
     b.create_service(late()).await.unwrap();
-    a.wait_for_services(["late"], Duration::from_secs(5))
-        .await
-        .unwrap();
+    a.wait_for_services(["late"], Duration::from_secs(5)).await.unwrap();
     a.call::<Value>("late.echo", ()).await.unwrap();
     b.destroy_service("late").await.unwrap();
     let caller = a.clone();
@@ -252,9 +212,7 @@ async fn services_come_and_go_at_run_time() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let error = tokio::time::timeout(Duration::from_secs(10), gone)
-        .await
-        .unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
     assert_eq!(error.kind(), &ErrorKind::ServiceNotAvailable);
 }
 
@@ -283,11 +241,7 @@ async fn another_protocol_version_is_dropped_unless_allowed() {
         .start()
         .await
         .unwrap();
-    let five = node(&network, "five")
-        .options(lenient())
-        .start()
-        .await
-        .unwrap();
+    let five = node(&network, "five").options(lenient()).start().await.unwrap();
     let result: Value = five.call("probe.echo", 1).await.unwrap();
     assert_eq!(result.pointer("params"), Some(&Value::Int(1)));
 }
@@ -298,14 +252,9 @@ async fn the_queue_of_waiting_requests_has_an_end() {
     let _b = node(&network, "b").service(probe()).start().await.unwrap();
     let options =
         moleculer_core::BrokerOptions::from_value(json!({"transit": {"maxQueueSize": 2}}));
-    let a = node(&network, "a")
-        .options(options.unwrap())
-        .start()
-        .await
-        .unwrap();
-    let mut calls: Vec<_> = (0..2)
-        .map(|_| Box::pin(a.call::<()>("probe.hang", ()).into_future()))
-        .collect();
+    let a = node(&network, "a").options(options.unwrap()).start().await.unwrap();
+    let mut calls: Vec<_> =
+        (0..2).map(|_| Box::pin(a.call::<()>("probe.hang", ()).into_future())).collect();
     for call in &mut calls {
         assert!(futures_util::poll!(call).is_pending());
     }
@@ -328,15 +277,9 @@ async fn running_requests_are_limited_and_none_is_lost() {
     let running = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
     let options =
         moleculer_core::BrokerOptions::from_value(json!({"transit": {"maxRunningRequests": 4}}));
-    let service = Service::builder("s")
-        .with_state(running.clone())
-        .action(Action::new("slow", slow));
-    let _b = node(&network, "b")
-        .options(options.unwrap())
-        .service(service)
-        .start()
-        .await
-        .unwrap();
+    let service =
+        Service::builder("s").with_state(running.clone()).action(Action::new("slow", slow));
+    let _b = node(&network, "b").options(options.unwrap()).service(service).start().await.unwrap();
     let a = node(&network, "a").start().await.unwrap();
     let calls = (0..50).map(|_| a.call::<()>("s.slow", ()).into_future());
     for result in futures_util::future::join_all(calls).await {

@@ -41,86 +41,33 @@ async fn typed_dynamic_and_foreign_params_reach_the_handler() {
         a: f64,
     }
     let broker = start(Service::builder("math").action(Action::new("add", add))).await;
+    assert_eq!(broker.call::<i64>("math.add", Add { a: 1, b: 2 }).await.unwrap(), 3);
+    assert_eq!(broker.call::<f64>("math.add", json!({"a": 1, "b": 2})).await.unwrap(), 3.0);
     assert_eq!(
-        broker
-            .call::<i64>("math.add", Add { a: 1, b: 2 })
-            .await
-            .unwrap(),
-        3
-    );
-    assert_eq!(
-        broker
-            .call::<f64>("math.add", json!({"a": 1, "b": 2}))
-            .await
-            .unwrap(),
-        3.0
-    );
-    assert_eq!(
-        broker
-            .call::<Value>("math.add", Other { a: 1.0, b: 2 })
-            .await
-            .unwrap(),
+        broker.call::<Value>("math.add", Other { a: 1.0, b: 2 }).await.unwrap(),
         Value::Int(3)
     );
-    let error = broker
-        .call::<i64>("math.add", json!({"a": "x"}))
-        .await
-        .unwrap_err();
+    let error = broker.call::<i64>("math.add", json!({"a": "x"})).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (&ErrorKind::Validation, 422));
-    let error = broker
-        .call::<String>("math.add", Add { a: 1, b: 2 })
-        .await
-        .unwrap_err();
-    assert!(
-        error.message().contains("the type that the caller expects"),
-        "{error}"
-    );
+    let error = broker.call::<String>("math.add", Add { a: 1, b: 2 }).await.unwrap_err();
+    assert!(error.message().contains("the type that the caller expects"), "{error}");
 }
 
 #[tokio::test]
 async fn unknown_and_vanished_actions_are_different_errors() {
-    let broker = start(
-        Service::builder("math")
-            .version(2)
-            .action(Action::new("add", add)),
-    )
-    .await;
-    let kind = async |name| {
-        broker
-            .call::<Value>(name, ())
-            .await
-            .unwrap_err()
-            .kind()
-            .clone()
-    };
+    let broker = start(Service::builder("math").version(2).action(Action::new("add", add))).await;
+    let kind = async |name| broker.call::<Value>(name, ()).await.unwrap_err().kind().clone();
     assert_eq!(kind("math.add").await, ErrorKind::ServiceNotFound);
-    let at_node = broker
-        .call::<Value>("v2.math.add", ())
-        .node("elsewhere")
-        .await
-        .unwrap_err();
-    assert_eq!(
-        at_node.message(),
-        "Service 'v2.math.add' is not found on 'elsewhere' node."
-    );
+    let at_node = broker.call::<Value>("v2.math.add", ()).node("elsewhere").await.unwrap_err();
+    assert_eq!(at_node.message(), "Service 'v2.math.add' is not found on 'elsewhere' node.");
     broker.destroy_service("v2.math").await.unwrap();
     assert_eq!(kind("v2.math.add").await, ErrorKind::ServiceNotAvailable);
     assert!(broker.destroy_service("v2.math").await.is_err());
     broker
-        .create_service(
-            Service::builder("math")
-                .version(2)
-                .action(Action::new("add", add)),
-        )
+        .create_service(Service::builder("math").version(2).action(Action::new("add", add)))
         .await
         .unwrap();
-    assert_eq!(
-        broker
-            .call::<i64>("v2.math.add", Add { a: 1, b: 1 })
-            .await
-            .unwrap(),
-        2
-    );
+    assert_eq!(broker.call::<i64>("v2.math.add", Add { a: 1, b: 1 }).await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -172,9 +119,7 @@ async fn a_timeout_drops_the_handler() {
         .action(Action::new("hang", hang))
         .action(Action::new("limited", hang).timeout(Duration::from_millis(50)));
     let broker = start(service).await;
-    let call = broker
-        .call::<()>("slow.hang", ())
-        .timeout(Duration::from_millis(100));
+    let call = broker.call::<()>("slow.hang", ()).timeout(Duration::from_millis(100));
     let error = call.await.unwrap_err();
     assert_eq!(
         error.message(),
@@ -185,15 +130,8 @@ async fn a_timeout_drops_the_handler() {
     let error = broker.call::<()>("slow.limited", ()).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::RequestTimeout);
     // Zero switches the action's own timeout off.
-    let unlimited = broker
-        .call::<()>("slow.limited", ())
-        .timeout(Duration::ZERO)
-        .into_future();
-    assert!(
-        tokio::time::timeout(Duration::from_secs(60), unlimited)
-            .await
-            .is_err()
-    );
+    let unlimited = broker.call::<()>("slow.limited", ()).timeout(Duration::ZERO).into_future();
+    assert!(tokio::time::timeout(Duration::from_secs(60), unlimited).await.is_err());
     assert_eq!(dropped.load(Ordering::Relaxed), 3);
 }
 
@@ -212,11 +150,8 @@ async fn nested_calls_get_what_time_is_left() {
     }
     async fn caller(ctx: Context) -> Result<String> {
         // Ends at the same instant as the inner call, whose error comes first.
-        let error = ctx
-            .call::<()>("t.outer", ())
-            .timeout(Duration::from_millis(100))
-            .await
-            .unwrap_err();
+        let error =
+            ctx.call::<()>("t.outer", ()).timeout(Duration::from_millis(100)).await.unwrap_err();
         Ok(error.name().to_owned())
     }
     let service = Service::builder("t")
@@ -236,9 +171,8 @@ async fn a_detached_handler_outlives_its_caller() {
         Ok(())
     }
     let done = Arc::new(tokio::sync::Notify::new());
-    let service = Service::builder("d")
-        .with_state(done.clone())
-        .action(Action::new("work", work).detached());
+    let service =
+        Service::builder("d").with_state(done.clone()).action(Action::new("work", work).detached());
     let broker = start(service).await;
     let mut call = Box::pin(broker.call::<()>("d.work", ()).into_future());
     assert!(futures_util::poll!(&mut call).is_pending());
@@ -273,13 +207,7 @@ async fn a_panic_is_an_error_and_the_node_lives_on() {
     );
     let error = broker.call::<()>("p.extracted", ()).await.unwrap_err();
     assert_eq!(error.message(), "extraction exploded");
-    assert_eq!(
-        broker
-            .call::<i64>("p.add", Add { a: 1, b: 1 })
-            .await
-            .unwrap(),
-        2
-    );
+    assert_eq!(broker.call::<i64>("p.add", Add { a: 1, b: 1 }).await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -300,9 +228,7 @@ async fn emit_reaches_each_group_and_pattern_once_and_broadcast_everybody() {
     }
     let log = Log::default();
     let listener = |name: &'static str, pattern: &str| {
-        Service::builder(name)
-            .with_state(log.clone())
-            .event(Event::new(pattern, note))
+        Service::builder(name).with_state(log.clone()).event(Event::new(pattern, note))
     };
     let broker = local()
         .service(listener("a", "user.created").event(Event::new("user.*", note)))
@@ -342,12 +268,8 @@ async fn an_event_survives_its_emitter() {
         Ok(())
     }
     let done = Arc::new(tokio::sync::Notify::new());
-    let broker = start(
-        Service::builder("s")
-            .with_state(done.clone())
-            .event(Event::new("go", slow)),
-    )
-    .await;
+    let broker =
+        start(Service::builder("s").with_state(done.clone()).event(Event::new("go", slow))).await;
     let mut emit = Box::pin(broker.emit("go", ()).into_future());
     assert!(futures_util::poll!(&mut emit).is_pending());
     drop(emit);
@@ -366,16 +288,9 @@ async fn middlewares_wrap_from_the_inside_out() {
             let mark = self.0;
             let full = site.chain == Chain::Full;
             Arc::new(move |ctx| {
-                let seen = ctx
-                    .meta()
-                    .get("seen")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned();
-                ctx.set_meta(
-                    "seen",
-                    format!("{seen}{mark}{}", if full { "!" } else { "" }),
-                );
+                let seen =
+                    ctx.meta().get("seen").and_then(Value::as_str).unwrap_or_default().to_owned();
+                ctx.set_meta("seen", format!("{seen}{mark}{}", if full { "!" } else { "" }));
                 next(ctx)
             })
         }
@@ -390,13 +305,8 @@ async fn middlewares_wrap_from_the_inside_out() {
         .start()
         .await
         .unwrap();
-    assert_eq!(
-        broker.call::<String>("m.seen", ()).await.unwrap(),
-        "outerinner"
-    );
-    let limited = broker
-        .call::<String>("m.seen", ())
-        .timeout(Duration::from_secs(1));
+    assert_eq!(broker.call::<String>("m.seen", ()).await.unwrap(), "outerinner");
+    let limited = broker.call::<String>("m.seen", ()).timeout(Duration::from_secs(1));
     assert_eq!(limited.await.unwrap(), "outer!inner!");
 }
 
@@ -419,10 +329,7 @@ async fn lifecycle_order_and_failures() {
     let broker = start(service).await;
     broker.stop().await.unwrap();
     broker.stop().await.unwrap();
-    assert_eq!(
-        *log.lock().unwrap(),
-        ["started 1", "started 2", "stopped 2", "stopped 1"]
-    );
+    assert_eq!(*log.lock().unwrap(), ["started 1", "started 2", "stopped 2", "stopped 1"]);
     assert_eq!(broker.running_tasks(), 0);
 
     let failing = Service::builder("x")
@@ -437,12 +344,10 @@ async fn a_service_waits_for_its_dependencies() {
     let order = Arc::new(Mutex::new(Vec::new()));
     let service = |name: &'static str, needs: &[&str]| {
         let order = order.clone();
-        Service::builder(name)
-            .dependencies(needs.to_vec())
-            .started(move |_, ()| {
-                order.lock().unwrap().push(name);
-                async { Ok::<_, Error>(()) }
-            })
+        Service::builder(name).dependencies(needs.to_vec()).started(move |_, ()| {
+            order.lock().unwrap().push(name);
+            async { Ok::<_, Error>(()) }
+        })
     };
     local()
         .service(service("c", &["b"]))
@@ -455,12 +360,8 @@ async fn a_service_waits_for_its_dependencies() {
 
     let options = json!({"dependencyTimeout": 100});
     let options = moleculer_core::BrokerOptions::from_value(options).unwrap();
-    let error = local()
-        .options(options)
-        .service(service("d", &["nowhere"]))
-        .start()
-        .await
-        .unwrap_err();
+    let error =
+        local().options(options).service(service("d", &["nowhere"])).start().await.unwrap_err();
     assert_eq!(error.r#type(), Some("WAITFOR_SERVICES"));
 }
 
@@ -481,14 +382,10 @@ async fn stopping_ends_a_start_that_waits() {
 async fn wrong_declarations_are_refused() {
     let message =
         |builder: moleculer_core::BrokerBuilder| builder.build().unwrap_err().message().to_owned();
-    let twice = local()
-        .service(Service::builder("a"))
-        .service(Service::builder("a"));
+    let twice = local().service(Service::builder("a")).service(Service::builder("a"));
     assert!(message(twice).contains("'a' is added twice"));
     assert!(message(local().service(Service::builder(""))).contains("can't be empty"));
-    let actions = Service::builder("a")
-        .action(Action::new("x", add))
-        .action(Action::new("x", add));
+    let actions = Service::builder("a").action(Action::new("x", add)).action(Action::new("x", add));
     assert!(message(local().service(actions)).contains("action 'x' is declared twice"));
     assert!(message(local().node_id("a|b")).contains("cannot be used"));
     assert!(message(local().transporter("carrier-pigeon")).contains("Invalid transporter type"));
@@ -513,32 +410,21 @@ async fn the_internal_service_lists_what_there_is() {
     let list = async |action, params: serde_json::Value| -> serde_json::Value {
         broker.call::<Value>(action, params).await.unwrap().into()
     };
-    let services = list(
-        "$node.services",
-        json!({"skipInternal": true, "withActions": true}),
-    )
-    .await;
+    let services = list("$node.services", json!({"skipInternal": true, "withActions": true})).await;
     let expected = json!([{
         "name": "math", "version": 2, "fullName": "v2.math", "settings": {"a": 1}, "metadata": {},
         "local": true, "available": true, "nodes": ["local"],
         "actions": {"v2.math.add": {"rest": "GET /add", "rawName": "add", "name": "v2.math.add"}}
     }]);
     assert_eq!(services, expected);
-    let actions = list(
-        "$node.actions",
-        json!({"skipInternal": true, "withEndpoints": true}),
-    )
-    .await;
+    let actions = list("$node.actions", json!({"skipInternal": true, "withEndpoints": true})).await;
     assert_eq!(
         actions[0]["endpoints"],
         json!([{"nodeID": "local", "state": true, "available": true}])
     );
     assert_eq!(actions.as_array().unwrap().len(), 1);
     let nodes = list("$node.list", json!({})).await;
-    assert_eq!(
-        (&nodes[0]["id"], &nodes[0]["local"]),
-        (&json!("local"), &json!(true))
-    );
+    assert_eq!((&nodes[0]["id"], &nodes[0]["local"]), (&json!("local"), &json!(true)));
     assert_eq!(nodes[0]["client"]["type"], "rust");
     let error = broker.call::<Value>("v2.math.inner", ()).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ServiceNotFound);
@@ -551,15 +437,7 @@ async fn call_depth_is_limited() {
     }
     let options = moleculer_core::BrokerOptions::from_value(json!({"maxCallLevel": 5})).unwrap();
     let service = Service::builder("r").action(Action::new("again", again));
-    let broker = local()
-        .options(options)
-        .service(service)
-        .start()
-        .await
-        .unwrap();
+    let broker = local().options(options).service(service).start().await.unwrap();
     let error = broker.call::<u32>("r.again", ()).await.unwrap_err();
-    assert_eq!(
-        error.message(),
-        "Request level is reached the limit (5) on 'local' node."
-    );
+    assert_eq!(error.message(), "Request level is reached the limit (5) on 'local' node.");
 }

@@ -147,10 +147,9 @@ fn check_signature(signature: &Signature) -> Result<()> {
         .receiver()
         .is_some_and(|receiver| receiver.reference.is_some() && receiver.mutability.is_none());
     if !by_reference {
-        let place = signature.receiver().map_or_else(
-            || signature.ident.to_token_stream(),
-            ToTokens::to_token_stream,
-        );
+        let place = signature
+            .receiver()
+            .map_or_else(|| signature.ident.to_token_stream(), ToTokens::to_token_stream);
         let message = "a handler takes `&self`; many run at once, so what they change goes behind a lock or an atomic";
         return Err(Error::new_spanned(place, message));
     }
@@ -188,18 +187,15 @@ fn first_paragraph(attributes: &[Attribute]) -> Option<String> {
     let lines = attributes.iter().filter_map(|attribute| {
         let meta = attribute.meta.require_name_value().ok()?;
         match &meta.value {
-            Expr::Lit(ExprLit {
-                lit: Lit::Str(text),
-                ..
-            }) if meta.path.is_ident("doc") => Some(text.value()),
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if meta.path.is_ident("doc") => {
+                Some(text.value())
+            }
             _ => None,
         }
     });
     let text = lines.collect::<Vec<_>>().join("\n");
     let lines = text.lines().map(str::trim);
-    let paragraph = lines
-        .skip_while(|line| line.is_empty())
-        .take_while(|line| !line.is_empty());
+    let paragraph = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
     let paragraph = paragraph.collect::<Vec<_>>().join(" ");
     (!paragraph.is_empty()).then_some(paragraph)
 }

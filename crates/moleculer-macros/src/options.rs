@@ -226,14 +226,10 @@ fn flag(meta: &ParseNestedMeta<'_>) -> Result<bool> {
 }
 
 fn version(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
-    value(
-        meta,
-        "version = 2` or `version = \"beta\"",
-        |input| match input.parse()? {
-            Lit::Str(text) => Ok(text.into_token_stream()),
-            number => integer(&number).map(ToTokens::into_token_stream),
-        },
-    )
+    value(meta, "version = 2` or `version = \"beta\"", |input| match input.parse()? {
+        Lit::Str(text) => Ok(text.into_token_stream()),
+        number => integer(&number).map(ToTokens::into_token_stream),
+    })
 }
 
 fn dependencies(meta: &ParseNestedMeta<'_>) -> Result<Vec<LitStr>> {
@@ -352,16 +348,7 @@ mod tests {
         check("1m", Some(60_000));
         check("1h", Some(3_600_000));
         check("0s", Some(0));
-        for wrong in [
-            "",
-            "2",
-            "s",
-            "2 s",
-            "1.5s",
-            "-1s",
-            "2d",
-            "99999999999999999h",
-        ] {
+        for wrong in ["", "2", "s", "2 s", "1.5s", "-1s", "2d", "99999999999999999h"] {
             check(wrong, None);
         }
     }
@@ -373,33 +360,21 @@ mod tests {
             let error = ActionOptions::parse(&attribute).err().unwrap().to_string();
             assert!(error.contains(expected), "{tokens}: {error}");
         };
-        check(
-            quote!("get"),
-            "expected an option; valid options are: name,",
-        );
-        check(
-            quote!(cache = true),
-            "unknown option `cache`; valid options are: name, timeout,",
-        );
+        check(quote!("get"), "expected an option; valid options are: name,");
+        check(quote!(cache = true), "unknown option `cache`; valid options are: name, timeout,");
         check(quote!(name = "a", name = "b"), "`name` is given twice");
         check(quote!(name = ""), "a name cannot be empty");
         check(quote!(timeout), "as in `timeout = \"2s\"`");
         check(quote!(timeout =), "as in `timeout = \"2s\"`");
         check(quote!(timeout = 2000), "as in `timeout = \"2s\"`");
         check(quote!(timeout = "2"), "`2` is no duration");
-        check(
-            quote!(visibility = "secret"),
-            "valid ones are: published, public,",
-        );
+        check(quote!(visibility = "secret"), "valid ones are: published, public,");
         check(quote!(detached = true), "`detached` takes no value");
         check(quote!(extra), "as in `extra(rest = \"GET /:id\")`");
         check(quote!(extra(rest = [1])), "as in `rest = \"text\"`");
         check(quote!(extra(rest = -"a")), "as in `rest = \"text\"`");
         check(quote!(extra(rest = 1, rest = 2)), "`rest` is given twice");
         check(quote!(extra(timeout = 5)), "`timeout` cannot be in `extra`");
-        check(
-            quote!(extra(n = 99999999999999999999)),
-            "as in `n = \"text\"`",
-        );
+        check(quote!(extra(n = 99999999999999999999)), "as in `n = \"text\"`");
     }
 }

@@ -23,9 +23,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     };
     let mut errors = Vec::new();
     let options = ServiceOptions::parse(options);
-    let root = options
-        .as_ref()
-        .map_or_else(|_| ServiceOptions::default().root(), ServiceOptions::root);
+    let root =
+        options.as_ref().map_or_else(|_| ServiceOptions::default().root(), ServiceOptions::root);
     let steps = builder_steps(&mut block, &root, &mut errors);
     let glue = options.and_then(|options| into_service(&options, &root, &block, &steps));
     let glue = glue.unwrap_or_else(|error| {
@@ -172,11 +171,7 @@ fn type_name(self_type: &Type) -> Result<String> {
 fn lower_camel(name: &str) -> String {
     let capitals = name.chars().take_while(|c| c.is_uppercase()).count();
     let starts_word = name.chars().nth(capitals).is_some_and(char::is_lowercase);
-    let lowered = if capitals > 1 && starts_word {
-        capitals - 1
-    } else {
-        capitals
-    };
+    let lowered = if capitals > 1 && starts_word { capitals - 1 } else { capitals };
     let (head, tail) = (name.chars().take(lowered), name.chars().skip(lowered));
     head.flat_map(char::to_lowercase).chain(tail).collect()
 }
@@ -204,17 +199,11 @@ mod tests {
             quote! { impl Posts { #[action] async fn get(&self) -> Result<()> { Ok(()) } } };
         let expanded = expand(TokenStream::new(), block.clone()).to_string();
         assert!(expanded.contains("for Posts"), "{expanded}");
-        assert!(
-            expanded.contains(":: moleculer :: Service :: builder"),
-            "{expanded}"
-        );
+        assert!(expanded.contains(":: moleculer :: Service :: builder"), "{expanded}");
         assert!(expanded.contains(":: moleculer :: __private"), "{expanded}");
 
         let expanded = expand(quote!(crate = ::elsewhere), block).to_string();
-        assert!(
-            expanded.contains(":: elsewhere :: Service :: builder"),
-            "{expanded}"
-        );
+        assert!(expanded.contains(":: elsewhere :: Service :: builder"), "{expanded}");
         assert!(!expanded.contains("moleculer"), "{expanded}");
     }
 

@@ -92,11 +92,7 @@ fn posts_by_hand() -> Service {
                 .extra("weight", -0.5)
                 .extra("cache", false),
         )
-        .action(
-            Action::new("countReads", nothing)
-                .visibility(Visibility::Public)
-                .detached(),
-        )
+        .action(Action::new("countReads", nothing).visibility(Visibility::Public).detached())
         .action(Action::new("hidden", nothing).visibility(Visibility::Private))
         .event(Event::new("users.*", nothing).group("cleaners"))
         .event(Event::new("accounts.removed", nothing))
@@ -184,9 +180,7 @@ async fn events_arrive_at_each_of_their_names() -> Result<()> {
 type Log = Arc<Mutex<Vec<String>>>;
 
 fn note(log: &Log, what: &str) -> Result<()> {
-    let mut log = log
-        .lock()
-        .map_err(|error| Error::internal(error.to_string()))?;
+    let mut log = log.lock().map_err(|error| Error::internal(error.to_string()))?;
     log.push(what.into());
     Ok(())
 }
@@ -243,10 +237,7 @@ async fn lifecycle_handlers_run_in_order() -> Result<()> {
     assert_eq!(*log.lock().unwrap(), started);
 
     broker.stop().await?;
-    assert_eq!(
-        log.lock().unwrap()[3..],
-        ["mailer flushes", "mailer disconnects"]
-    );
+    assert_eq!(log.lock().unwrap()[3..], ["mailer flushes", "mailer disconnects"]);
     Ok(())
 }
 
@@ -327,24 +318,15 @@ async fn errors_and_panics_reach_the_caller() -> Result<()> {
     let error = fail("shop.sell", json!("many")).await;
     assert_eq!(error.kind(), &ErrorKind::Validation);
     let error = fail("shop.fragile", json!("text")).await;
-    assert_eq!(
-        (error.r#type(), error.message()),
-        (Some("PANIC"), "the argument broke")
-    );
+    assert_eq!((error.r#type(), error.message()), (Some("PANIC"), "the argument broke"));
     let error = fail("shop.fragile", json!(5)).await;
     assert_eq!(error.kind(), &ErrorKind::Validation);
     let error = fail("shop.panics", json!({})).await;
-    assert_eq!(
-        (error.r#type(), error.message()),
-        (Some("PANIC"), "the method broke")
-    );
+    assert_eq!((error.r#type(), error.message()), (Some("PANIC"), "the method broke"));
 
     let sold: i64 = broker.call("shop.sell", 3).await?;
     assert_eq!(sold, 3, "what failed sold nothing");
-    let greeting: String = broker
-        .call("shop.greet", ())
-        .meta([("name", "Ada")])
-        .await?;
+    let greeting: String = broker.call("shop.greet", ()).meta([("name", "Ada")]).await?;
     assert_eq!(greeting, "Hello Ada");
     broker.stop().await
 }
@@ -367,9 +349,7 @@ impl Slow {
 
     async fn finish(&self, name: &'static str) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        self.done
-            .send(name)
-            .map_err(|error| Error::internal(error.to_string()))
+        self.done.send(name).map_err(|error| Error::internal(error.to_string()))
     }
 }
 

@@ -11,12 +11,9 @@ fn diagnostics() {
     for case in [
         "argument_types",
         "duplicate_action",
-        "not_send",
         "options",
-        "return_types",
         "service_options",
         "signatures",
-        "state_not_sync",
         "wrong_item",
     ] {
         cases.compile_fail(format!("tests/ui/{case}.rs"));

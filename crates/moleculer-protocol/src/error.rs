@@ -40,11 +40,7 @@ impl WireError {
             ("stack", self.stack.as_ref().map(text)),
             ("data", self.data.clone()),
         ];
-        object.extend(
-            members
-                .into_iter()
-                .filter_map(|(key, value)| Some((key, value?))),
-        );
+        object.extend(members.into_iter().filter_map(|(key, value)| Some((key, value?))));
         object
     }
 
@@ -55,9 +51,7 @@ impl WireError {
     /// When `value` is not an object.
     pub fn from_value(value: Value) -> Result<Self, DecodeError> {
         let Value::Object(mut object) = value else {
-            return Err(DecodeError::new(format!(
-                "expected an object, found {value:?}"
-            )));
+            return Err(DecodeError::new(format!("expected an object, found {value:?}")));
         };
         let mut take = |key: &str| object.remove(key).filter(|value| !value.is_undefined());
         let text = |value: Option<Value>| match value {

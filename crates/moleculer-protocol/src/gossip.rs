@@ -200,10 +200,7 @@ pub fn answer<'a>(rows: impl IntoIterator<Item = NodeRow<'a>>, request: &GossipR
             _ => row.tell(&mut response),
         }
     }
-    Answer {
-        response: some(response),
-        changes,
-    }
+    Answer { response: some(response), changes }
 }
 
 /// Compares a response with the own rows, the local one included.
@@ -217,14 +214,8 @@ pub fn apply<'a>(
         if ours.is_some_and(|ours| ours.local) {
             continue;
         }
-        let info = theirs
-            .info
-            .as_ref()
-            .filter(|info| ours.is_none_or(|ours| ours.seq < info.seq));
-        changes.extend(info.map(|info| Change::Info {
-            node: id.clone(),
-            info: Arc::clone(info),
-        }));
+        let info = theirs.info.as_ref().filter(|info| ours.is_none_or(|ours| ours.seq < info.seq));
+        changes.extend(info.map(|info| Change::Info { node: id.clone(), info: Arc::clone(info) }));
         // The load alone does not bring a node back: it would be a node
         // without services.
         if let Some((cpu_seq, cpu)) = theirs.cpu
@@ -259,15 +250,7 @@ fn some(response: GossipResponse) -> Option<GossipResponse> {
 
 impl<'a> NodeRow<'a> {
     const fn unknown(id: &'a NodeId) -> Self {
-        Self {
-            id,
-            local: false,
-            available: false,
-            seq: 0,
-            cpu_seq: 0,
-            cpu: None,
-            info: None,
-        }
+        Self { id, local: false, available: false, seq: 0, cpu_seq: 0, cpu: None, info: None }
     }
 
     fn cpu(&self) -> f64 {
@@ -275,18 +258,11 @@ impl<'a> NodeRow<'a> {
     }
 
     fn online(&self) -> OnlineRow {
-        OnlineRow {
-            seq: self.seq,
-            cpu_seq: self.cpu_seq,
-            cpu: self.cpu(),
-        }
+        OnlineRow { seq: self.seq, cpu_seq: self.cpu_seq, cpu: self.cpu() }
     }
 
     fn offline(&self, seq: u64) -> Change {
-        Change::Offline {
-            node: self.id.clone(),
-            seq,
-        }
+        Change::Offline { node: self.id.clone(), seq }
     }
 
     /// Adds all that is known of the node, if that is more than its address.
@@ -296,10 +272,8 @@ impl<'a> NodeRow<'a> {
                 response.offline.push((self.id.clone(), self.seq));
             }
         } else if let Some(info) = self.info {
-            let row = NewsRow {
-                info: Some(Arc::clone(info)),
-                cpu: Some((self.cpu_seq, self.cpu())),
-            };
+            let row =
+                NewsRow { info: Some(Arc::clone(info)), cpu: Some((self.cpu_seq, self.cpu())) };
             response.online.push((self.id.clone(), row));
         }
     }
@@ -307,10 +281,7 @@ impl<'a> NodeRow<'a> {
     /// Adds the load if the other side has an older one.
     fn tell_cpu(&self, theirs: u64, response: &mut GossipResponse) {
         if theirs < self.cpu_seq {
-            let row = NewsRow {
-                info: None,
-                cpu: Some((self.cpu_seq, self.cpu())),
-            };
+            let row = NewsRow { info: None, cpu: Some((self.cpu_seq, self.cpu())) };
             response.online.push((self.id.clone(), row));
         }
     }

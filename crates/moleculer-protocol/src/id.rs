@@ -215,10 +215,7 @@ pub(crate) struct FromStr<T> {
 
 impl<T> FromStr<T> {
     pub(crate) const fn new(expected: &'static str) -> Self {
-        Self {
-            expected,
-            value: PhantomData,
-        }
+        Self { expected, value: PhantomData }
     }
 }
 

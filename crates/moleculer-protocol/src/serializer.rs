@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    Packet, PacketKind,
+    Packet, PacketKind, ProtocolVersion,
     format::{DecodeError, EncodeError, Format},
 };
 
@@ -28,6 +28,11 @@ pub trait Serializer: fmt::Debug + Send + Sync + 'static {
 
     /// The format of params, data and meta inside the packets.
     fn format(&self) -> Format;
+
+    /// The protocol versions whose packets it can carry. Default: all.
+    fn protocols(&self) -> &'static [ProtocolVersion] {
+        &[ProtocolVersion::V4, ProtocolVersion::V5]
+    }
 
     /// Appends the encoded packet to `out`.
     ///

@@ -38,18 +38,12 @@ pub enum Target {
 impl Topic {
     /// A packet for every node.
     pub const fn all(kind: PacketKind) -> Self {
-        Self {
-            kind,
-            target: Target::All,
-        }
+        Self { kind, target: Target::All }
     }
 
     /// A packet for one node.
     pub const fn node(kind: PacketKind, node: NodeId) -> Self {
-        Self {
-            kind,
-            target: Target::Node(node),
-        }
+        Self { kind, target: Target::Node(node) }
     }
 
     /// The topic's name with dots, as most media of the reference spell it.
@@ -61,11 +55,7 @@ impl Topic {
     /// assert_eq!(Topic::node(PacketKind::Request, "b".into()).name(""), "MOL.REQ.b");
     /// ```
     pub fn name(&self, namespace: &str) -> String {
-        let prefix = if namespace.is_empty() {
-            "MOL".into()
-        } else {
-            format!("MOL-{namespace}")
-        };
+        let prefix = if namespace.is_empty() { "MOL".into() } else { format!("MOL-{namespace}") };
         match &self.target {
             Target::All => format!("{prefix}.{}", self.kind),
             Target::Node(node) => format!("{prefix}.{}.{node}", self.kind),

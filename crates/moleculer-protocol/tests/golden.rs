@@ -20,11 +20,7 @@ const EXCEPTIONS: [(&str, &str, &str); 2] = [
     ("request-meta-null", r#""meta":null"#, r#""meta":{}"#),
     // Likewise headers. The reference writes null if a request failed before
     // it had a context; receivers do not look at headers of responses.
-    (
-        "response-error-not-found",
-        r#""headers":null"#,
-        r#""headers":{}"#,
-    ),
+    ("response-error-not-found", r#""headers":null"#, r#""headers":{}"#),
 ];
 
 #[test]
@@ -32,9 +28,7 @@ fn json_is_read_as_the_reference_reads_it() {
     for version in VERSIONS {
         for vector in load(&format!("{version}/json.json")) {
             let bytes = vector.bytes.as_ref().expect("bytes");
-            let packet = JsonSerializer
-                .decode(vector.kind, bytes)
-                .expect(&vector.name);
+            let packet = JsonSerializer.decode(vector.kind, bytes).expect(&vector.name);
             assert_eq!(packet.kind(), vector.kind);
             vector.assert_decoded(&packet);
         }
@@ -113,15 +107,9 @@ fn frames_are_those_of_the_reference() {
 
 /// What becomes of the parser cases in which the reference fails.
 fn our_end_of(case: &str) -> Result<Vec<Frame>, FrameError> {
-    let pong = |body: &'static [u8]| Frame::Packet {
-        kind: PacketKind::Pong,
-        body: body.into(),
-    };
+    let pong = |body: &'static [u8]| Frame::Packet { kind: PacketKind::Pong, body: body.into() };
     match case {
-        "bad CRC after a good frame" => Err(FrameError::Checksum {
-            expected: 9,
-            found: 246,
-        }),
+        "bad CRC after a good frame" => Err(FrameError::Checksum { expected: 9, found: 246 }),
         "buffer larger than maxPacketSize (limit 12)" => {
             Err(FrameError::TooLarge { len: 13, max: 12 })
         }
@@ -224,15 +212,10 @@ fn a_conversation_is_read_and_written_byte_for_byte() {
 #[test]
 fn differences_are_found() {
     let value = |text: &str| -> Value {
-        serde_json::from_str::<serde_json::Value>(text)
-            .expect(text)
-            .into()
+        serde_json::from_str::<serde_json::Value>(text).expect(text).into()
     };
     let found = |a, b| difference(&value(a), &value(b));
-    assert_eq!(
-        found(r#"{"a":[1,{"b":5}]}"#, r#"{"a":[1.0,{"b":5}]}"#),
-        None
-    );
+    assert_eq!(found(r#"{"a":[1,{"b":5}]}"#, r#"{"a":[1.0,{"b":5}]}"#), None);
     for (a, b, at) in [
         (r#"{"a":[1,{"b":5}]}"#, r#"{"a":[1,{"b":6}]}"#, "a.1.b"),
         (r#"{"a":1}"#, r#"{"a":1,"b":null}"#, "b"),
@@ -242,26 +225,16 @@ fn differences_are_found() {
         ("{}", "null", ""),
     ] {
         let difference = found(a, b).expect(a);
-        assert!(
-            difference.starts_with(&format!("at {at:?}:")),
-            "{difference}"
-        );
+        assert!(difference.starts_with(&format!("at {at:?}:")), "{difference}");
     }
     let bytes = Bytes::from_static(br#"{"time":5,"ver":"5","sender":"a"}"#);
-    let ping = JsonSerializer
-        .decode(PacketKind::Ping, &bytes)
-        .expect("a ping");
-    assert_eq!(
-        packet_to_value(&ping),
-        value(r#"{"time":5,"ver":"5","sender":"a"}"#)
-    );
+    let ping = JsonSerializer.decode(PacketKind::Ping, &bytes).expect("a ping");
+    assert_eq!(packet_to_value(&ping), value(r#"{"time":5,"ver":"5","sender":"a"}"#));
 }
 
 fn entries<'a>(object: &'a Object, key: &str) -> impl Iterator<Item = &'a Object> {
     let items = object.get(key).and_then(Value::as_array).expect(key);
-    items
-        .iter()
-        .map(|item| item.as_object().expect("an object"))
+    items.iter().map(|item| item.as_object().expect("an object"))
 }
 
 fn kind(entry: &Object) -> PacketKind {

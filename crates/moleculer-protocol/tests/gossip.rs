@@ -40,10 +40,7 @@ struct Node {
 
 impl Registry {
     fn new(me: &NodeId) -> Self {
-        let mut registry = Self {
-            me: me.clone(),
-            nodes: IndexMap::new(),
-        };
+        let mut registry = Self { me: me.clone(), nodes: IndexMap::new() };
         registry.nodes.insert(me.clone(), Node::default());
         registry.local().available = true;
         registry.set_seq(1);
@@ -338,10 +335,7 @@ impl Cluster {
     /// Nodes that know each other's addresses.
     fn new(size: usize, seed: u64) -> Self {
         let nodes = (0..size).map(|at| Registry::new(&id(at))).collect();
-        let mut cluster = Self {
-            nodes,
-            seed: Cell::new(seed),
-        };
+        let mut cluster = Self { nodes, seed: Cell::new(seed) };
         for at in 0..size {
             cluster.introduce(at);
         }
@@ -461,19 +455,11 @@ fn hostile_packets_of_many_rows_do_no_harm() {
     for at in 0..MANY {
         registry.meet(&id(at));
     }
-    let row = OnlineRow {
-        seq: u64::MAX,
-        cpu_seq: u64::MAX,
-        cpu: f64::NAN,
-    };
+    let row = OnlineRow { seq: u64::MAX, cpu_seq: u64::MAX, cpu: f64::NAN };
     let strangers = (MANY..2 * MANY).map(id).chain(["me".into()]);
     let request = GossipRequest {
         online: strangers.clone().map(|id| (id, row)).collect(),
-        offline: (0..MANY)
-            .map(id)
-            .chain(["me".into()])
-            .map(|id| (id, u64::MAX))
-            .collect(),
+        offline: (0..MANY).map(id).chain(["me".into()]).map(|id| (id, u64::MAX)).collect(),
     };
     let answer = registry.answer(&request);
     assert_eq!(answer.changes.len(), MANY);
@@ -482,10 +468,8 @@ fn hostile_packets_of_many_rows_do_no_harm() {
     assert_eq!(registry.local().seq, u64::MAX);
     registry.change(answer.changes);
 
-    let news = NewsRow {
-        info: Some(Arc::new(NodeInfo::default())),
-        cpu: Some((u64::MAX, f64::NAN)),
-    };
+    let news =
+        NewsRow { info: Some(Arc::new(NodeInfo::default())), cpu: Some((u64::MAX, f64::NAN)) };
     let response = GossipResponse {
         online: strangers.map(|id| (id, news.clone())).collect(),
         offline: request.offline,

@@ -90,15 +90,8 @@ fn what_is_no_packet_is_refused() {
             let bytes = Bytes::copy_from_slice(text.as_bytes());
             assert!(check(kind, &bytes).is_some(), "{kind}: {text}");
         }
-        for bytes in [
-            &b"\xff\xfe"[..],
-            b"{\"ver\":\"\xff\",\"sender\":\"a\"}",
-            &[0; 64],
-        ] {
-            assert!(
-                check(kind, &Bytes::from_static(bytes)).is_some(),
-                "{kind}: {bytes:?}"
-            );
+        for bytes in [&b"\xff\xfe"[..], b"{\"ver\":\"\xff\",\"sender\":\"a\"}", &[0; 64]] {
+            assert!(check(kind, &Bytes::from_static(bytes)).is_some(), "{kind}: {bytes:?}");
         }
     }
     for (vector, bytes) in vectors() {
@@ -359,10 +352,7 @@ fn a_flipped_byte_of_a_header_is_found() {
             let mut wire = wire.clone();
             wire[at] ^= mask;
             let (frames, error) = drain(FrameDecoder::default(), &mut wire);
-            assert!(
-                matches!(error, Some(FrameError::Checksum { .. })),
-                "{error:?}"
-            );
+            assert!(matches!(error, Some(FrameError::Checksum { .. })), "{error:?}");
             assert_eq!(frames, []);
         }
     }

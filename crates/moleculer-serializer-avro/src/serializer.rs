@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
-    DecodeError, EncodeError, Format, Packet, PacketKind, Serializer, schema,
+    DecodeError, EncodeError, Format, Packet, PacketKind, ProtocolVersion, Serializer, schema,
 };
 
 use crate::{read::Reader, write::Writer};
@@ -31,6 +31,10 @@ impl Serializer for AvroSerializer {
 
     fn format(&self) -> Format {
         Format::Json
+    }
+
+    fn protocols(&self) -> &'static [ProtocolVersion] {
+        &[ProtocolVersion::V4]
     }
 
     fn encode(&self, packet: &Packet, out: &mut BytesMut) -> Result<(), EncodeError> {

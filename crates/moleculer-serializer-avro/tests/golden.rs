@@ -15,9 +15,7 @@ const META_NULL: &str = "request-meta-null";
 fn we_read_what_the_reference_reads() {
     for vector in load("0.14/avro.json") {
         if let Some(bytes) = &vector.bytes {
-            let packet = AvroSerializer
-                .decode(vector.kind, bytes)
-                .expect(&vector.name);
+            let packet = AvroSerializer.decode(vector.kind, bytes).expect(&vector.name);
             vector.assert_decoded(&packet);
         }
     }
@@ -29,15 +27,11 @@ fn we_read_what_the_reference_reads() {
 fn we_write_what_the_reference_writes() {
     for vector in load("0.14/avro.json") {
         let Some(bytes) = &vector.bytes else { continue };
-        let read = AvroSerializer
-            .decode(vector.kind, bytes)
-            .expect(&vector.name);
+        let read = AvroSerializer.decode(vector.kind, bytes).expect(&vector.name);
         for packet in [&read, &vector.packet()] {
             let ours = encode(&AvroSerializer, packet).expect(&vector.name);
             if vector.name == META_NULL {
-                let back = AvroSerializer
-                    .decode(vector.kind, &ours)
-                    .expect(&vector.name);
+                let back = AvroSerializer.decode(vector.kind, &ours).expect(&vector.name);
                 vector.assert_decoded(&back);
             } else {
                 assert_eq!(ours, bytes, "{}", vector.name);
@@ -50,10 +44,7 @@ fn we_write_what_the_reference_writes() {
 #[test]
 fn a_heartbeat_without_load_says_0() {
     let vectors = load("0.14/avro.json");
-    let refused: Vec<_> = vectors
-        .iter()
-        .filter(|v| v.encode_error.is_some())
-        .collect();
+    let refused: Vec<_> = vectors.iter().filter(|v| v.encode_error.is_some()).collect();
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].kind, PacketKind::Heartbeat);
     let ours = encode(&AvroSerializer, &refused[0].packet()).expect("a heartbeat");

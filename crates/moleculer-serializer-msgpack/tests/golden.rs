@@ -13,17 +13,9 @@ use self::vectors::{Vector, encode, load};
 /// own input.
 const OTHER_BYTES: [(&str, &[&str], &str); 4] = [
     ("request-meta-null", &["read", "input"], "no meta is `{}`"),
-    (
-        "response-error-not-found",
-        &["read", "input"],
-        "protocol 5: no headers are `{}`",
-    ),
+    ("response-error-not-found", &["read", "input"], "protocol 5: no headers are `{}`"),
     ("request-numbers", &["input"], "-0 keeps its sign"),
-    (
-        "extended-2^31-edges",
-        &["input"],
-        "an integer from 2^53 on keeps its digits",
-    ),
+    ("extended-2^31-edges", &["input"], "an integer from 2^53 on keeps its digits"),
 ];
 
 fn for_each(check: impl Fn(&MsgPackSerializer, &str, &Vector)) {

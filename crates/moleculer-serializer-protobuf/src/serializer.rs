@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
-    DecodeError, EncodeError, Format, Packet, PacketBody, PacketKind, Serializer, schema,
+    DecodeError, EncodeError, Format, Packet, PacketBody, PacketKind, ProtocolVersion, Serializer,
+    schema,
 };
 use prost::Message;
 
@@ -39,6 +40,10 @@ impl Serializer for ProtoBufSerializer {
 
     fn format(&self) -> Format {
         Format::Json
+    }
+
+    fn protocols(&self) -> &'static [ProtocolVersion] {
+        &[ProtocolVersion::V4]
     }
 
     fn encode(&self, packet: &Packet, out: &mut BytesMut) -> Result<(), EncodeError> {

@@ -272,7 +272,8 @@ impl Connection {
 
     async fn write_queue(&self, stream: &TcpStream) -> End {
         let mut batch = Batch::default();
-        let mt = tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread;
+        let mt = tokio::runtime::Handle::current().runtime_flavor()
+            == tokio::runtime::RuntimeFlavor::MultiThread;
         loop {
             match self.next_batch(&mut batch) {
                 Next::Write => {
@@ -284,7 +285,9 @@ impl Connection {
                 }
                 Next::Wait => {
                     self.work.notified().await;
-                    if mt { tokio::task::yield_now().await; }
+                    if mt {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Next::End(end) => return end,
             }

@@ -7,11 +7,11 @@ pub use moleculer_core::{
     Chain, Context, Delivery, Discoverer, DynDiscoverer, DynTransporter, Emit, EmitFuture, Error,
     ErrorKind, Event, EventDef, EventFn, EventKind, EventSite, Flow, FromBody, FromContext,
     Handler, Host, InProcessNetwork, InProcessTransporter, IntoBody, IntoService, IntoTransporter,
-    LocalDiscoverer, Meta, Middleware, Millis, NodeId, NodeView, Object, PacketId, Params,
-    Payload, PeerAddress, PluginSource, Plugins, ProtocolVersion, RegistryOptions, Response,
-    Result, Seconds, SerializerPlugin, Service, ServiceBroker, ServiceBuilder, SharedParams,
-    State, TransitOptions, Transporter, TransporterCapabilities, TransporterPlugin,
-    TryPublishError, Value, Visibility, protocol, strict,
+    LocalDiscoverer, Meta, Middleware, Millis, NodeId, NodeView, Object, PacketId, Params, Payload,
+    PeerAddress, PluginSource, Plugins, ProtocolVersion, RegistryOptions, Response, Result,
+    Seconds, SerializerPlugin, Service, ServiceBroker, ServiceBuilder, SharedParams, State,
+    TransitOptions, Transporter, TransporterCapabilities, TransporterPlugin, TryPublishError,
+    Value, Visibility, protocol, strict,
 };
 #[cfg(feature = "macros")]
 pub use moleculer_macros::service;
@@ -75,28 +75,44 @@ pub fn plugins() -> Plugins {
     #[cfg(feature = "serializer-msgpack")]
     let plugins = plugins.serializer(SerializerPlugin {
         name: "MsgPack",
-        build: |options| no_options("MsgPack", &options, moleculer_serializer_msgpack::MsgPackSerializer::default),
+        build: |options| {
+            no_options(
+                "MsgPack",
+                &options,
+                moleculer_serializer_msgpack::MsgPackSerializer::default,
+            )
+        },
     });
     #[cfg(not(feature = "serializer-msgpack"))]
     let plugins = plugins.missing("MsgPack", "serializer-msgpack");
     #[cfg(feature = "serializer-avro")]
     let plugins = plugins.serializer(SerializerPlugin {
         name: "Avro",
-        build: |options| no_options("Avro", &options, moleculer_serializer_avro::AvroSerializer::default),
+        build: |options| {
+            no_options("Avro", &options, moleculer_serializer_avro::AvroSerializer::default)
+        },
     });
     #[cfg(not(feature = "serializer-avro"))]
     let plugins = plugins.missing("Avro", "serializer-avro");
     #[cfg(feature = "serializer-protobuf")]
     let plugins = plugins.serializer(SerializerPlugin {
         name: "ProtoBuf",
-        build: |options| no_options("ProtoBuf", &options, moleculer_serializer_protobuf::ProtoBufSerializer::default),
+        build: |options| {
+            no_options(
+                "ProtoBuf",
+                &options,
+                moleculer_serializer_protobuf::ProtoBufSerializer::default,
+            )
+        },
     });
     #[cfg(not(feature = "serializer-protobuf"))]
     let plugins = plugins.missing("ProtoBuf", "serializer-protobuf");
     #[cfg(feature = "serializer-thrift")]
     let plugins = plugins.serializer(SerializerPlugin {
         name: "Thrift",
-        build: |options| no_options("Thrift", &options, moleculer_serializer_thrift::ThriftSerializer::default),
+        build: |options| {
+            no_options("Thrift", &options, moleculer_serializer_thrift::ThriftSerializer::default)
+        },
     });
     #[cfg(not(feature = "serializer-thrift"))]
     let plugins = plugins.missing("Thrift", "serializer-thrift");

@@ -26,6 +26,11 @@ fn a_javascript_users_options_are_taken() {
     ] {
         assert_eq!(refused(json!({"nodeID": "a", "transporter": transporter})), "accepted");
     }
+    for serializer in ["Avro", "ProtoBuf", "Thrift"] {
+        assert_eq!(refused(json!({"serializer": serializer, "protocol": 4})), "accepted");
+        let message = refused(json!({"serializer": serializer}));
+        assert!(message.contains("does not carry protocol 5; set `protocol` to 4"), "{message}");
+    }
     for serializer in [json!("JSON"), json!("msgpack"), json!({"type": "MsgPack", "options": {}})] {
         assert_eq!(refused(json!({"serializer": serializer})), "accepted");
     }
@@ -39,7 +44,10 @@ fn mistakes_say_what_to_do() {
     };
     check(json!({"transporter": "carrier-pigeon"}), "Invalid transporter type 'carrier-pigeon'");
     check(json!({"serializer": "YAML"}), "Invalid serializer type 'YAML'");
-    check(json!({"serializer": {"type": "JSON", "options": {"x": 1}}}), "JSON has no options, but got `x`");
+    check(
+        json!({"serializer": {"type": "JSON", "options": {"x": 1}}}),
+        "JSON has no options, but got `x`",
+    );
     let tcp = |options| json!({"transporter": {"type": "TCP", "options": options}});
     check(tcp(json!({"gossipPeriot": 2})), "did you mean `gossipPeriod`?");
     check(tcp(json!({"gossipPeriod": "soon"})), "is no duration");

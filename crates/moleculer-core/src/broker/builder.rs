@@ -164,15 +164,20 @@ impl BrokerBuilder {
             (None, Some(choice)) => self.plugins.make_serializer(choice)?,
             (None, None) => Arc::new(JsonSerializer),
         };
+        if !serializer.protocols().contains(&options.protocol) {
+            return Err(Error::options(format!(
+                "the serializer {} does not carry protocol {}; set `protocol` to 4, or choose another serializer",
+                serializer.name(),
+                options.protocol
+            )));
+        }
         let mut services = self.services;
         if options.internal_services {
             services.insert(0, internal::service());
         }
         check_services(&services)?;
         let mut middlewares = self.middlewares;
-        middlewares.push(Arc::new(Timeout {
-            default: *options.request_timeout,
-        }));
+        middlewares.push(Arc::new(Timeout { default: *options.request_timeout }));
 
         let instance_id = uuid::Uuid::new_v4().to_string();
         let identity = Identity {
@@ -217,11 +222,7 @@ impl std::fmt::Debug for BrokerBuilder {
 }
 
 fn default_node_id() -> String {
-    format!(
-        "{}-{}",
-        system::hostname().to_lowercase(),
-        std::process::id()
-    )
+    format!("{}-{}", system::hostname().to_lowercase(), std::process::id())
 }
 
 fn check_node_id(id: &NodeId) -> Result<()> {

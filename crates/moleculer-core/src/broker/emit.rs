@@ -31,11 +31,7 @@ pub struct Emit<'a> {
 
 impl<'a> Emit<'a> {
     pub(crate) fn new(event: &'a str, data: Payload, kind: EventKind) -> Self {
-        let data = if data.is_nothing() {
-            Payload::null()
-        } else {
-            data
-        };
+        let data = if data.is_nothing() { Payload::null() } else { data };
         Self {
             via: None,
             event,
@@ -92,11 +88,7 @@ impl<'a> Emit<'a> {
             origin: Origin::Here(parent),
         };
         let running = sent.start(&broker);
-        Ok(EmitFuture {
-            running,
-            tasks: broker.inner().tasks.clone(),
-            error: None,
-        })
+        Ok(EmitFuture { running, tasks: broker.inner().tasks.clone(), error: None })
     }
 }
 
@@ -152,9 +144,7 @@ impl Sent {
                         }
                     }
                 }
-                let packets = remote
-                    .into_iter()
-                    .map(|(node, groups)| (node, Some(groups)));
+                let packets = remote.into_iter().map(|(node, groups)| (node, Some(groups)));
                 running.extend(self.publish(broker, packets));
             }
             EventKind::Broadcast => {
@@ -176,23 +166,15 @@ impl Sent {
         match self.kind {
             EventKind::Emit => {
                 let chosen = broker.registry().events.choose_local(&self.event, groups);
-                chosen
-                    .iter()
-                    .filter_map(|endpoint| self.deliver(endpoint))
-                    .collect()
+                chosen.iter().filter_map(|endpoint| self.deliver(endpoint)).collect()
             }
             kind => self.deliver_all(broker, kind),
         }
     }
 
     fn deliver_all(&self, broker: &ServiceBroker, kind: EventKind) -> Deliveries {
-        let all = broker
-            .registry()
-            .events
-            .all_local(&self.event, self.groups.as_deref());
-        all.iter()
-            .filter_map(|endpoint| self.deliver_as(endpoint, kind))
-            .collect()
+        let all = broker.registry().events.all_local(&self.event, self.groups.as_deref());
+        all.iter().filter_map(|endpoint| self.deliver_as(endpoint, kind)).collect()
     }
 
     fn deliver(&self, endpoint: &Arc<EventEndpoint>) -> Option<BoxFuture<'static, ()>> {
@@ -223,14 +205,8 @@ impl Sent {
     }
 
     fn context(&self) -> ContextInit {
-        let mut init = ContextInit {
-            params: self.data.clone(),
-            ..ContextInit::default()
-        };
-        let mut extra = Extra {
-            headers: self.headers.clone(),
-            ..Extra::default()
-        };
+        let mut init = ContextInit { params: self.data.clone(), ..ContextInit::default() };
+        let mut extra = Extra { headers: self.headers.clone(), ..Extra::default() };
         match &self.origin {
             Origin::Here(parent) => {
                 init.parent = parent.clone();
@@ -277,11 +253,7 @@ impl Sent {
                 level: parent.as_ref().map_or(1, |parent| parent.level() + 1),
                 tracing: parent.as_ref().and_then(Context::tracing),
                 parent_id: parent.as_ref().map(Context::id),
-                request_id: Some(
-                    parent
-                        .as_ref()
-                        .map_or_else(|| root.clone(), Context::request_id),
-                ),
+                request_id: Some(parent.as_ref().map_or_else(|| root.clone(), Context::request_id)),
                 caller: parent.as_ref().map(Context::service_name),
             };
             transit.clone().send_event(node, packet)
@@ -318,11 +290,7 @@ pub struct EmitFuture {
 
 impl EmitFuture {
     fn failed(error: crate::Error) -> Self {
-        Self {
-            running: Vec::new(),
-            tasks: Tasks::default(),
-            error: Some(error),
-        }
+        Self { running: Vec::new(), tasks: Tasks::default(), error: Some(error) }
     }
 }
 
@@ -333,13 +301,8 @@ impl Future for EmitFuture {
         if let Some(error) = self.error.take() {
             return Poll::Ready(Err(error));
         }
-        self.running
-            .retain_mut(|delivery| delivery.as_mut().poll(cx).is_pending());
-        if self.running.is_empty() {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
+        self.running.retain_mut(|delivery| delivery.as_mut().poll(cx).is_pending());
+        if self.running.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 

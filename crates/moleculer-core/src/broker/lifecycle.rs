@@ -50,9 +50,7 @@ impl PhaseCell {
 
     /// Moves from one phase to another; false when it is not in the first.
     fn advance(&self, from: Phase, to: Phase) -> bool {
-        self.0
-            .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -63,11 +61,7 @@ impl Inner {
 
     /// A local change is told to other nodes once it has been quiet.
     pub(super) fn local_services_changed(&self) {
-        if let Some(transit) = self
-            .transit
-            .get()
-            .filter(|_| self.phase() == Phase::Started)
-        {
+        if let Some(transit) = self.transit.get().filter(|_| self.phase() == Phase::Started) {
             transit.local_info_changed();
         }
     }
@@ -83,9 +77,7 @@ impl ServiceBroker {
     /// `started` handler fails; the broker is then stopped again.
     pub async fn start(&self) -> Result<()> {
         if !self.0.phase.advance(Phase::Created, Phase::Starting) {
-            return Err(Error::internal(
-                "a broker can be started only once; make a new one",
-            ));
+            return Err(Error::internal("a broker can be started only once; make a new one"));
         }
         let started = tokio::select! {
             biased;
@@ -127,8 +119,7 @@ impl ServiceBroker {
     async fn start_service(&self, service: &Service) -> Result<()> {
         if !service.dependencies.is_empty() {
             let timeout = *self.0.options.dependency_timeout;
-            self.wait_for_services(&service.dependencies, timeout)
-                .await?;
+            self.wait_for_services(&service.dependencies, timeout).await?;
         }
         for started in &service.started {
             started(self.clone()).await?;
@@ -170,9 +161,7 @@ impl ServiceBroker {
     pub async fn destroy_service(&self, full_name: &str) -> Result<()> {
         let service = {
             let mut services = lock(&self.0.services);
-            let at = services
-                .iter()
-                .position(|service| service.full_name() == full_name);
+            let at = services.iter().position(|service| service.full_name() == full_name);
             let at = at.ok_or_else(|| {
                 Error::from_data(
                     crate::ErrorKind::ServiceNotFound,
@@ -237,15 +226,9 @@ impl ServiceBroker {
             transit.disconnect().await;
         }
         self.0.tasks.cancel();
-        if tokio::time::timeout(TASKS_END, self.0.tasks.ended())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(TASKS_END, self.0.tasks.ended()).await.is_err() {
             let tasks = self.0.tasks.len();
-            tracing::error!(
-                tasks,
-                "tasks still run after stop; a handler blocks its thread"
-            );
+            tracing::error!(tasks, "tasks still run after stop; a handler blocks its thread");
         }
         self.0.phase.set(Phase::Stopped);
         self.0.services_changed.notify_waiters();

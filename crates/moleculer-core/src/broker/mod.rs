@@ -149,16 +149,9 @@ impl ServiceBroker {
         names: impl IntoIterator<Item = N>,
         timeout: Duration,
     ) -> Result<()> {
-        let names: Vec<String> = names
-            .into_iter()
-            .map(|name| name.as_ref().to_owned())
-            .collect();
+        let names: Vec<String> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
         let started = Instant::now();
-        let missing = || {
-            names
-                .iter()
-                .filter(|name| !self.0.registry.has_service(name))
-        };
+        let missing = || names.iter().filter(|name| !self.0.registry.has_service(name));
         loop {
             // Registered before the look, so that no change is missed.
             let changed = self.0.services_changed.notified();
@@ -175,10 +168,7 @@ impl ServiceBroker {
                     "WAITFOR_SERVICES",
                     "Services waiting is timed out.",
                 )
-                .with_data(Object::from([
-                    ("services", names.clone()),
-                    ("missing", missing),
-                ])));
+                .with_data(Object::from([("services", names.clone()), ("missing", missing)])));
             }
         }
     }
@@ -242,29 +232,20 @@ impl ServiceBroker {
                 if *local {
                     self.0.local_services_changed();
                 }
-                (
-                    "$services.changed",
-                    Object::from([("localService", *local)]),
-                )
+                ("$services.changed", Object::from([("localService", *local)]))
             }
             Change::NodeConnected { node, reconnected } => {
                 tracing::info!(node_id = %node, reconnected, "node connected");
-                let data = [
-                    ("node", self.node_value(node)),
-                    ("reconnected", (*reconnected).into()),
-                ];
+                let data =
+                    [("node", self.node_value(node)), ("reconnected", (*reconnected).into())];
                 ("$node.connected", data.into())
             }
-            Change::NodeUpdated { node } => (
-                "$node.updated",
-                Object::from([("node", self.node_value(node))]),
-            ),
+            Change::NodeUpdated { node } => {
+                ("$node.updated", Object::from([("node", self.node_value(node))]))
+            }
             Change::NodeDisconnected { node, unexpected } => {
                 tracing::info!(node_id = %node, unexpected, "node disconnected");
-                let data = [
-                    ("node", self.node_value(node)),
-                    ("unexpected", (*unexpected).into()),
-                ];
+                let data = [("node", self.node_value(node)), ("unexpected", (*unexpected).into())];
                 ("$node.disconnected", data.into())
             }
         };
@@ -277,9 +258,8 @@ impl ServiceBroker {
         if listeners.is_empty() {
             return;
         }
-        let running = self
-            .broadcast_local(event, moleculer_protocol::Value::from(data))
-            .into_future();
+        let running =
+            self.broadcast_local(event, moleculer_protocol::Value::from(data)).into_future();
         self.0.tasks.spawn(async move {
             if let Err(error) = running.await {
                 tracing::error!(event, %error, "event not delivered");
@@ -340,10 +320,7 @@ struct IdSource {
 impl IdSource {
     fn new() -> Self {
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-        Self {
-            seed: [high, low],
-            count: AtomicU64::new(0),
-        }
+        Self { seed: [high, low], count: AtomicU64::new(0) }
     }
 
     fn next(&self) -> PacketId {
@@ -372,9 +349,6 @@ mod tests {
         let all: std::collections::HashSet<String> =
             (0..10_000).map(|_| ids.next().to_string()).collect();
         assert_eq!(all.len(), 10_000);
-        assert!(
-            all.iter()
-                .all(|id| id.len() == 36 && id.as_bytes()[14] == b'4')
-        );
+        assert!(all.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'4'));
     }
 }

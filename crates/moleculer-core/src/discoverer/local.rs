@@ -30,11 +30,7 @@ impl LocalDiscoverer {
     /// `interval` is the time between heartbeats, zero for none; `timeout`
     /// the silence after which a node counts as gone.
     pub const fn new(interval: Duration, timeout: Duration) -> Self {
-        Self {
-            interval,
-            timeout,
-            host: OnceLock::new(),
-        }
+        Self { interval, timeout, host: OnceLock::new() }
     }
 
     async fn send(&self, kind: PacketKind, node: Option<NodeId>, body: PacketBody) -> Result<()> {
@@ -61,10 +57,7 @@ impl LocalDiscoverer {
         let known = node.is_some_and(|node| {
             let instance = node.info.as_ref().map_or("", |info| &info.instance_id);
             beat.seq.is_none_or(|seq| seq == node.seq)
-                && beat
-                    .instance_id
-                    .as_ref()
-                    .is_none_or(|id| instance.starts_with(id.as_str()))
+                && beat.instance_id.as_ref().is_none_or(|id| instance.starts_with(id.as_str()))
         });
         if known {
             host.node_alive(&sender, beat.cpu, None);
@@ -81,10 +74,8 @@ impl LocalDiscoverer {
                 tokio::time::sleep(interval).await;
                 beats.refresh_local_cpu();
                 let cpu = beats.node(beats.node_id()).and_then(|node| node.cpu);
-                let beat = PacketBody::Heartbeat(HeartbeatPacket {
-                    cpu,
-                    ..HeartbeatPacket::default()
-                });
+                let beat =
+                    PacketBody::Heartbeat(HeartbeatPacket { cpu, ..HeartbeatPacket::default() });
                 if let Err(error) = beats.send(Topic::all(PacketKind::Heartbeat), beat).await {
                     tracing::warn!(%error, "a heartbeat was not sent");
                 }
@@ -124,8 +115,7 @@ impl Discoverer for LocalDiscoverer {
 
     async fn discover(&self, node: Option<NodeId>) -> Result<()> {
         let all = node.is_none();
-        self.send(PacketKind::Discover, node, PacketBody::Discover)
-            .await?;
+        self.send(PacketKind::Discover, node, PacketBody::Discover).await?;
         if all {
             tokio::time::sleep(ANSWERS).await;
         }
@@ -155,8 +145,7 @@ impl Discoverer for LocalDiscoverer {
     }
 
     async fn stop(&self) -> Result<()> {
-        self.send(PacketKind::Disconnect, None, PacketBody::Disconnect)
-            .await
+        self.send(PacketKind::Disconnect, None, PacketBody::Disconnect).await
     }
 }
 

@@ -108,8 +108,6 @@ impl Middlewares {
 
     pub(crate) fn wrap_event(&self, handler: &EventFn, event: &EventDef, group: &str) -> EventFn {
         let site = EventSite { event, group };
-        self.0.iter().fold(handler.clone(), |next, middleware| {
-            middleware.local_event(next, &site)
-        })
+        self.0.iter().fold(handler.clone(), |next, middleware| middleware.local_event(next, &site))
     }
 }

@@ -26,10 +26,7 @@ impl Timeout {
             if limit.is_zero() {
                 return next(ctx);
             }
-            let deadline = Deadline {
-                started: Instant::now(),
-                timeout: limit,
-            };
+            let deadline = Deadline { started: Instant::now(), timeout: limit };
             // A retry keeps the first deadline of its context.
             let deadline = *ctx.extra().deadline.get_or_init(|| deadline);
             let running = next(ctx.clone());
@@ -44,16 +41,8 @@ impl Timeout {
 }
 
 fn expired(ctx: &Context) -> Error {
-    tracing::warn!(
-        action = ctx.action(),
-        "Request '{}' is timed out.",
-        ctx.action()
-    );
-    Error::about_action(
-        ErrorKind::RequestTimeout,
-        ctx.action(),
-        Some(&ctx.node_id()),
-    )
+    tracing::warn!(action = ctx.action(), "Request '{}' is timed out.", ctx.action());
+    Error::about_action(ErrorKind::RequestTimeout, ctx.action(), Some(&ctx.node_id()))
 }
 
 impl Middleware for Timeout {

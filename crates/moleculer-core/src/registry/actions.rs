@@ -214,3 +214,34 @@ impl Copies {
         &self.0[THREAD.with(|thread| thread & (self.0.len() - 1))]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::{Action, BrokerBuilder, Error, Plugins, Service};
+
+    async fn pong() -> Result<&'static str, Error> {
+        Ok("pong")
+    }
+
+    #[tokio::test]
+    async fn a_change_reaches_every_copy() {
+        let service = Service::builder("ping").action(Action::new("pong", pong));
+        let broker = BrokerBuilder::new(Plugins::core()).service(service).start().await.unwrap();
+        let actions = &broker.registry().actions;
+        // More threads than there are copies.
+        let found = || -> Vec<bool> {
+            let choose = || actions.choose("ping.pong", |found| matches!(found, Lookup::Found(_)));
+            thread::scope(|scope| {
+                let threads: Vec<_> = (0..32).map(|_| scope.spawn(choose)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            })
+        };
+        assert_eq!(found(), [true; 32]);
+        broker.registry().remove_local("ping").unwrap();
+        assert_eq!(found(), [false; 32]);
+        broker.stop().await.unwrap();
+    }
+}

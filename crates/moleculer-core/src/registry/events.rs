@@ -58,10 +58,7 @@ pub(crate) enum Target {
 
 impl Events {
     pub(super) fn new(prefer_local: bool) -> Self {
-        Self {
-            table: ArcSwap::default(),
-            prefer_local,
-        }
+        Self { table: ArcSwap::default(), prefer_local }
     }
 
     /// For each group, and each name or pattern that fits, one listener.
@@ -108,12 +105,7 @@ impl Events {
     pub(crate) fn remote_nodes(&self, event: &str, groups: Option<&[Arc<str>]>) -> Vec<NodeId> {
         let mut nodes: Vec<NodeId> = Vec::new();
         self.each(event, groups, |entry| {
-            for endpoint in entry
-                .list
-                .load()
-                .iter()
-                .filter(|endpoint| !endpoint.node.local)
-            {
+            for endpoint in entry.list.load().iter().filter(|endpoint| !endpoint.node.local) {
                 if !nodes.contains(&endpoint.node.id) {
                     nodes.push(endpoint.node.id.clone());
                 }
@@ -126,10 +118,7 @@ impl Events {
         let groups = groups.filter(|groups| !groups.is_empty());
         let table = self.table.load();
         let exact = table.exact.get(event).into_iter().flatten();
-        let patterns = table
-            .patterns
-            .iter()
-            .filter(|entry| matches(event, &entry.name));
+        let patterns = table.patterns.iter().filter(|entry| matches(event, &entry.name));
         for entry in exact.chain(patterns) {
             if groups.is_none_or(|groups| groups.contains(&entry.group)) {
                 visit(entry);
@@ -186,11 +175,7 @@ impl Events {
         if is_pattern(name) {
             table.patterns.push(entry.clone());
         } else {
-            table
-                .exact
-                .entry(name.clone())
-                .or_default()
-                .push(entry.clone());
+            table.exact.entry(name.clone()).or_default().push(entry.clone());
         }
         self.table.store(Arc::new(table));
         entry
@@ -223,10 +208,7 @@ impl EventEntry {
         if endpoint.node.local {
             return Target::Local(endpoint.clone());
         }
-        Target::Remote {
-            node: endpoint.node.id.clone(),
-            group: self.group.clone(),
-        }
+        Target::Remote { node: endpoint.node.id.clone(), group: self.group.clone() }
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<EventEndpoint>>)) {

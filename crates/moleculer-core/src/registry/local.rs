@@ -29,14 +29,7 @@ pub(crate) struct LocalState {
 
 impl LocalState {
     pub(super) const fn new(identity: Identity) -> Self {
-        Self {
-            identity,
-            seq: 1,
-            port: None,
-            changed: false,
-            stopping: false,
-            info: None,
-        }
+        Self { identity, seq: 1, port: None, changed: false, stopping: false, info: None }
     }
 
     pub(super) fn info(&mut self, services: &[Arc<ServiceItem>], node: &Node) -> Arc<NodeInfo> {
@@ -48,9 +41,7 @@ impl LocalState {
         if let Some(info) = &self.info {
             return info.clone();
         }
-        let told = services
-            .iter()
-            .filter(|service| service.local && !self.stopping);
+        let told = services.iter().filter(|service| service.local && !self.stopping);
         let info = Arc::new(NodeInfo {
             services: told.map(|service| service.info.to_value()).collect(),
             ip_list: system::ip_list(),
@@ -94,16 +85,9 @@ impl Registry {
     pub(crate) fn add_local(&self, service: &Service, tasks: &Tasks) -> Change {
         let mut info = service.info();
         let full_name: Arc<str> = info.full_name.as_str().into();
-        let plain_names = info
-            .settings
-            .get("$noServiceNamePrefix")
-            .is_some_and(|v| v.is_truthy());
+        let plain_names = info.settings.get("$noServiceNamePrefix").is_some_and(|v| v.is_truthy());
         let full = |raw: &str| {
-            if plain_names {
-                raw.into()
-            } else {
-                Arc::from(format!("{full_name}.{raw}"))
-            }
+            if plain_names { raw.into() } else { Arc::from(format!("{full_name}.{raw}")) }
         };
         let actions: Vec<_> = service
             .actions
@@ -111,34 +95,18 @@ impl Registry {
             .map(|(def, handler)| {
                 let mut def = def.clone();
                 def.name = full(&def.raw_name);
-                let handler = if def.detached {
-                    detach(handler, tasks)
-                } else {
-                    handler.clone()
-                };
+                let handler = if def.detached { detach(handler, tasks) } else { handler.clone() };
                 (def, handler)
             })
             .collect();
-        let told = actions
-            .iter()
-            .filter(|(def, _)| def.visibility != Visibility::Private);
-        info.actions = told
-            .map(|(def, _)| (def.name.to_string(), def.to_object()))
-            .collect();
-        info.events = service
-            .events
-            .iter()
-            .map(|(def, _)| (def.name.to_string(), def.to_object()))
-            .collect();
+        let told = actions.iter().filter(|(def, _)| def.visibility != Visibility::Private);
+        info.actions = told.map(|(def, _)| (def.name.to_string(), def.to_object())).collect();
+        info.events =
+            service.events.iter().map(|(def, _)| (def.name.to_string(), def.to_object())).collect();
         info.settings = public_settings(&info.settings);
 
         let node = &self.local_node;
-        let item = Arc::new(ServiceItem {
-            node: node.id.clone(),
-            local: true,
-            full_name,
-            info,
-        });
+        let item = Arc::new(ServiceItem { node: node.id.clone(), local: true, full_name, info });
         let mut state = self.state();
         for (def, handler) in actions {
             if def.visibility == Visibility::Private {
@@ -200,8 +168,7 @@ impl Registry {
                 other.full_name == item.full_name && other.has_listener(event, group)
             };
             if !still.iter().any(|other| same(&other)) {
-                self.events
-                    .remove(event, group, &item.node, &item.full_name);
+                self.events.remove(event, group, &item.node, &item.full_name);
             }
         }
     }
@@ -219,19 +186,14 @@ impl ServiceItem {
 
     /// The group of a listener: its own, or the service's name.
     pub(super) fn group_of<'a>(&'a self, definition: &'a Object) -> &'a str {
-        definition
-            .get("group")
-            .and_then(|group| group.as_str())
-            .unwrap_or(&self.info.name)
+        definition.get("group").and_then(|group| group.as_str()).unwrap_or(&self.info.name)
     }
 }
 
 /// `$secureSettings` and the settings that it names stay on this node.
 fn public_settings(settings: &Object) -> Object {
-    let secure = settings
-        .get("$secureSettings")
-        .and_then(|keys| keys.as_array())
-        .unwrap_or_default();
+    let secure =
+        settings.get("$secureSettings").and_then(|keys| keys.as_array()).unwrap_or_default();
     let public = settings.iter().filter(|(key, _)| {
         *key != "$secureSettings" && !secure.iter().any(|secret| secret.as_str() == Some(key))
     });

@@ -106,10 +106,7 @@ impl Registry {
 
     /// Whether any node offers a service of this full name.
     pub(crate) fn has_service(&self, full_name: &str) -> bool {
-        self.state()
-            .services
-            .iter()
-            .any(|service| *service.full_name == *full_name)
+        self.state().services.iter().any(|service| *service.full_name == *full_name)
     }
 
     pub(crate) fn view(&self, node: &Node) -> NodeView {
@@ -132,9 +129,7 @@ impl Registry {
     /// This node's info, regenerated if something changed.
     pub(crate) fn local_info(&self) -> Arc<NodeInfo> {
         let mut state = self.state();
-        let State {
-            services, local, ..
-        } = &mut *state;
+        let State { services, local, .. } = &mut *state;
         local.info(services, &self.local_node)
     }
 

@@ -71,11 +71,7 @@ impl Node {
     }
 
     pub(super) fn offline_for(&self, age: Duration) -> bool {
-        !self.local
-            && self
-                .state()
-                .offline_since
-                .is_some_and(|since| since.elapsed() > age)
+        !self.local && self.state().offline_since.is_some_and(|since| since.elapsed() > age)
     }
 
     /// Members that are set replace those known before.
@@ -119,11 +115,7 @@ impl Node {
             id: self.id.clone(),
             local: self.local,
             available: self.available(),
-            seq: if self.local {
-                info.as_ref().map_or(0, |info| info.seq)
-            } else {
-                state.seq
-            },
+            seq: if self.local { info.as_ref().map_or(0, |info| info.seq) } else { state.seq },
             cpu_seq: state.cpu_seq,
             cpu: state.cpu,
             info,

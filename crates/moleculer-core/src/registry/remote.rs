@@ -29,10 +29,7 @@ impl Registry {
         changes.push(if was_available {
             Change::NodeUpdated { node: id.clone() }
         } else {
-            Change::NodeConnected {
-                node: id.clone(),
-                reconnected: seen_before,
-            }
+            Change::NodeConnected { node: id.clone(), reconnected: seen_before }
         });
         changes
     }
@@ -87,10 +84,8 @@ impl Registry {
         for item in &items {
             self.put_service(node, item, request);
         }
-        let gone: Vec<_> = state
-            .services
-            .extract_if(.., |service| service.node == node.id)
-            .collect();
+        let gone: Vec<_> =
+            state.services.extract_if(.., |service| service.node == node.id).collect();
         for item in gone {
             self.forget(&item, &items);
         }
@@ -145,10 +140,7 @@ impl Registry {
         }
         self.forget_node(&mut state, id);
         vec![
-            Change::NodeDisconnected {
-                node: id.clone(),
-                unexpected,
-            },
+            Change::NodeDisconnected { node: id.clone(), unexpected },
             Change::ServicesChanged { local: false },
         ]
     }

@@ -48,14 +48,9 @@ impl Visibility {
     }
 
     fn parse(name: &str) -> Option<Self> {
-        [
-            Self::Published,
-            Self::Public,
-            Self::Protected,
-            Self::Private,
-        ]
-        .into_iter()
-        .find(|visibility| visibility.as_str() == name)
+        [Self::Published, Self::Public, Self::Protected, Self::Private]
+            .into_iter()
+            .find(|visibility| visibility.as_str() == name)
     }
 }
 
@@ -95,18 +90,12 @@ impl ActionDef {
         if matches!(visibility, Visibility::Protected | Visibility::Private) {
             return None;
         }
-        let timeout = object
-            .remove("timeout")
-            .and_then(|timeout| timeout.as_f64());
+        let timeout = object.remove("timeout").and_then(|timeout| timeout.as_f64());
         let raw_name = object.remove("rawName");
         object.remove("name");
         Some(Self {
             name: name.into(),
-            raw_name: raw_name
-                .as_ref()
-                .and_then(Value::as_str)
-                .unwrap_or(name)
-                .into(),
+            raw_name: raw_name.as_ref().and_then(Value::as_str).unwrap_or(name).into(),
             visibility,
             timeout: timeout.and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok()),
             detached: false,
@@ -129,11 +118,7 @@ pub struct EventDef {
 
 impl EventDef {
     pub(crate) fn new(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            group: None,
-            extra: Object::new(),
-        }
+        Self { name: name.into(), group: None, extra: Object::new() }
     }
 
     pub(crate) fn to_object(&self) -> Object {

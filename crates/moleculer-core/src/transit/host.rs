@@ -65,9 +65,7 @@ impl HostApi for TransitHost {
     }
 
     fn deliver(&self, delivery: Delivery) -> Flow {
-        self.transit
-            .upgrade()
-            .map_or(Flow::Go, |transit| transit.receive(&delivery))
+        self.transit.upgrade().map_or(Flow::Go, |transit| transit.receive(&delivery))
     }
 
     fn ready(&self) -> BoxFuture<'static, ()> {
@@ -109,10 +107,7 @@ impl HostApi for TransitHost {
             tracing::warn!(%error, transporter = transit.transporter_name(), "the connection is lost");
         }
         if let Some(broker) = self.broker.upgrade() {
-            broker.announce_event(
-                "$transporter.disconnected",
-                Object::from([("graceFul", false)]),
-            );
+            broker.announce_event("$transporter.disconnected", Object::from([("graceFul", false)]));
         }
     }
 
@@ -130,11 +125,7 @@ impl HostApi for TransitHost {
             return Vec::new();
         };
         let registry = broker.registry();
-        registry
-            .nodes()
-            .iter()
-            .map(|node| registry.view(node))
-            .collect()
+        registry.nodes().iter().map(|node| registry.view(node)).collect()
     }
 
     fn node(&self, id: &NodeId) -> Option<NodeView> {
@@ -163,19 +154,11 @@ impl HostApi for TransitHost {
 
     fn node_info(&self, node: &NodeId, info: Arc<NodeInfo>) {
         let Ok(transit) = self.transit() else { return };
-        self.change(|broker| {
-            broker
-                .registry()
-                .node_info(node, &info, &transit.request_fn())
-        });
+        self.change(|broker| broker.registry().node_info(node, &info, &transit.request_fn()));
     }
 
     fn node_alive(&self, node: &NodeId, cpu: Option<f64>, cpu_seq: Option<u64>) {
-        if let Some(node) = self
-            .broker
-            .upgrade()
-            .and_then(|broker| broker.registry().node(node))
-        {
+        if let Some(node) = self.broker.upgrade().and_then(|broker| broker.registry().node(node)) {
             node.alive(cpu, cpu_seq);
         }
     }

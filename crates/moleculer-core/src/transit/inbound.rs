@@ -58,11 +58,7 @@ impl Transit {
             PacketBody::Ping(ping) => self.on_ping(broker, sender, ping),
             PacketBody::Pong(pong) => on_pong(broker, &sender, &pong),
             body => {
-                let packet = Packet {
-                    version: packet.version,
-                    sender,
-                    body,
-                };
+                let packet = Packet { version: packet.version, sender, body };
                 self.discoverer.handle(packet, delivery.from);
             }
         }
@@ -85,30 +81,14 @@ impl Transit {
     }
 
     fn on_response(&self, sender: &NodeId, response: ResponsePacket) {
-        let ResponsePacket {
-            id,
-            meta,
-            headers,
-            success,
-            data,
-            error,
-            ..
-        } = response;
+        let ResponsePacket { id, meta, headers, success, data, error, .. } = response;
         let headers = headers.unwrap_or_default();
         let found = self.pending.complete(&id, || {
             if success {
-                return Ok(Answer {
-                    value: data,
-                    meta,
-                    headers,
-                });
+                return Ok(Answer { value: data, meta, headers });
             }
             let error = error.unwrap_or_default();
-            Err(Answer {
-                value: Error::from_wire(error, sender),
-                meta,
-                headers,
-            })
+            Err(Answer { value: Error::from_wire(error, sender), meta, headers })
         });
         if found.is_none() {
             tracing::debug!(%id, node_id = %sender, "a response that nobody waits for");
@@ -117,11 +97,7 @@ impl Transit {
 
     fn on_ping(self: &Arc<Self>, broker: &ServiceBroker, sender: NodeId, ping: PingPacket) {
         let transit = self.clone();
-        let pong = PongPacket {
-            time: ping.time,
-            id: ping.id,
-            arrived: now(),
-        };
+        let pong = PongPacket { time: ping.time, id: ping.id, arrived: now() };
         broker.inner().tasks.spawn(async move {
             let topic = Topic::node(PacketKind::Pong, sender);
             if let Err(error) = transit.send(&topic, PacketBody::Pong(pong)).await {
@@ -139,11 +115,7 @@ fn on_event(broker: &ServiceBroker, sender: NodeId, packet: EventPacket) {
     let sent = Sent {
         event: packet.event,
         data: packet.data,
-        kind: if packet.broadcast {
-            EventKind::Broadcast
-        } else {
-            EventKind::Emit
-        },
+        kind: if packet.broadcast { EventKind::Broadcast } else { EventKind::Emit },
         groups: packet.groups.map(Arc::from),
         meta: packet.meta,
         headers: packet.headers.unwrap_or_default(),
@@ -179,8 +151,6 @@ fn on_pong(broker: &ServiceBroker, sender: &NodeId, pong: &PongPacket) {
 
 /// Milliseconds since 1970.
 fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -56,10 +56,7 @@ impl Transit {
     ) -> Arc<Self> {
         let options = broker.options();
         let discoverer = transporter.discoverer().unwrap_or_else(|| {
-            Arc::new(LocalDiscoverer::new(
-                *options.heartbeat_interval,
-                *options.heartbeat_timeout,
-            ))
+            Arc::new(LocalDiscoverer::new(*options.heartbeat_interval, *options.heartbeat_timeout))
         });
         Arc::new(Self {
             transporter,
@@ -147,10 +144,9 @@ impl Transit {
             loop {
                 transit.info_changed.notified().await;
                 while !quiet.is_zero()
-                    && tokio::time::timeout(quiet, transit.info_changed.notified())
-                        .await
-                        .is_ok()
-                {}
+                    && tokio::time::timeout(quiet, transit.info_changed.notified()).await.is_ok()
+                {
+                }
                 transit.send_local_info().await;
             }
         });

@@ -56,11 +56,7 @@ impl Transit {
         let params = ctx.payload();
         let request = RequestPacket {
             action: endpoint.name.clone(),
-            params: if params.is_nothing() {
-                Payload::empty()
-            } else {
-                params
-            },
+            params: if params.is_nothing() { Payload::empty() } else { params },
             meta: ctx.meta(),
             headers: self.has_headers().then(|| ctx.headers()),
             timeout: Some(timeout_of(ctx)),
@@ -128,11 +124,7 @@ impl Transit {
 
     /// Encodes a packet of this node; one that the medium cannot carry is refused.
     pub(super) fn encode(&self, body: PacketBody) -> Result<Bytes> {
-        let packet = Packet {
-            version: self.protocol.into(),
-            sender: self.node_id.clone(),
-            body,
-        };
+        let packet = Packet { version: self.protocol.into(), sender: self.node_id.clone(), body };
         let mut out = BytesMut::with_capacity(FIRST_BUFFER);
         self.serializer.encode(&packet, &mut out)?;
         match self.transporter.capabilities().max_packet {
@@ -154,19 +146,13 @@ impl Transit {
         if self.connected.load(Ordering::Acquire) {
             return Ok(());
         }
-        Err(Error::from_data(
-            ErrorKind::BrokerDisconnected,
-            Object::new(),
-        ))
+        Err(Error::from_data(ErrorKind::BrokerDisconnected, Object::new()))
     }
 }
 
 /// The timeout that the callee is told, in ms; 0 for none.
 fn timeout_of(ctx: &Context) -> f64 {
-    let timeout = ctx
-        .deadline()
-        .map(|deadline| deadline.timeout)
-        .or_else(|| ctx.asked_timeout());
+    let timeout = ctx.deadline().map(|deadline| deadline.timeout).or_else(|| ctx.asked_timeout());
     timeout.map_or(0.0, |timeout| timeout.as_secs_f64() * 1e3)
 }
 
@@ -176,7 +162,5 @@ fn too_large(kind: PacketKind, size: usize, limit: usize) -> Error {
         "a {kind} packet of {size} bytes is larger than the transporter's limit of {limit}; \
          send less, or raise the limit (maxPacketSize) on all nodes"
     );
-    Error::new(ErrorKind::Moleculer, message)
-        .with_type("PACKET_TOO_LARGE")
-        .with_data(data)
+    Error::new(ErrorKind::Moleculer, message).with_type("PACKET_TOO_LARGE").with_data(data)
 }

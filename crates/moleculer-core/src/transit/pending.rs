@@ -78,25 +78,12 @@ impl Pending {
         }
         let (waiting, reply) = oneshot::channel();
         let shard = self.shard_of(&id);
-        let old = self.lock(shard).insert(
-            id.clone(),
-            Entry {
-                action,
-                node,
-                waiting,
-            },
-        );
+        let old = self.lock(shard).insert(id.clone(), Entry { action, node, waiting });
         if old.is_some() {
             // An id generator that repeats itself; the older call is cancelled.
             self.count.fetch_sub(1, Ordering::AcqRel);
         }
-        Ok(Guard {
-            shards: self.shards.clone(),
-            count: self.count.clone(),
-            shard,
-            id,
-            reply,
-        })
+        Ok(Guard { shards: self.shards.clone(), count: self.count.clone(), shard, id, reply })
     }
 
     /// Takes the request out; `None` for a response that nobody waits for.
@@ -119,19 +106,12 @@ impl Pending {
 
     fn reject(&self, gone: impl Fn(&Entry) -> bool) {
         for shard in 0..SHARDS {
-            let rejected: Vec<_> = self
-                .lock(shard)
-                .extract_if(|_, entry| gone(entry))
-                .collect();
+            let rejected: Vec<_> = self.lock(shard).extract_if(|_, entry| gone(entry)).collect();
             for (_, entry) in rejected {
                 self.count.fetch_sub(1, Ordering::AcqRel);
                 let kind = ErrorKind::RequestRejected;
                 let error = Error::about_action(kind, &entry.action, Some(&entry.node));
-                let answer = Answer {
-                    value: error,
-                    meta: Object::new(),
-                    headers: Object::new(),
-                };
+                let answer = Answer { value: error, meta: Object::new(), headers: Object::new() };
                 drop(entry.waiting.send(Err(answer)));
             }
         }
@@ -193,11 +173,7 @@ mod tests {
     }
 
     fn ok() -> Reply {
-        Ok(Answer {
-            value: Payload::nothing(),
-            meta: Object::new(),
-            headers: Object::new(),
-        })
+        Ok(Answer { value: Payload::nothing(), meta: Object::new(), headers: Object::new() })
     }
 
     #[tokio::test]

@@ -39,35 +39,21 @@ impl Transit {
         let endpoint = match self.local_endpoint(broker, &request.action, slot.number) {
             Ok(endpoint) => endpoint,
             Err(error) => {
-                let answer = Answer {
-                    transit: self.clone(),
-                    to: sender,
-                    id,
-                    ctx: None,
-                    _slot: slot,
-                };
+                let answer =
+                    Answer { transit: self.clone(), to: sender, id, ctx: None, _slot: slot };
                 return answer.finish(broker, Err(error));
             }
         };
         let timeout = request.timeout.and_then(duration);
         // Without a timeout on either side there is nothing to add.
         let plain = timeout.is_none_or(|timeout| timeout.is_zero()) && !endpoint.has_timeout;
-        let chain = if plain {
-            &endpoint.plain
-        } else {
-            &endpoint.full
-        };
+        let chain = if plain { &endpoint.plain } else { &endpoint.full };
         let ctx = Context::for_action(
             endpoint.clone(),
             request_context(sender.clone(), request, timeout),
         );
-        let answer = Answer {
-            transit: self.clone(),
-            to: sender,
-            id,
-            ctx: Some(ctx.clone()),
-            _slot: slot,
-        };
+        let answer =
+            Answer { transit: self.clone(), to: sender, id, ctx: Some(ctx.clone()), _slot: slot };
         // A middleware may panic before there is a future.
         let start = catch_unwind(AssertUnwindSafe(|| chain(ctx)));
         let mut running = match start {
@@ -207,10 +193,7 @@ struct Slot {
 impl Slot {
     fn take(transit: &Arc<Transit>) -> Self {
         let number = transit.running.fetch_add(1, Ordering::AcqRel) + 1;
-        Self {
-            transit: transit.clone(),
-            number,
-        }
+        Self { transit: transit.clone(), number }
     }
 }
 

@@ -40,10 +40,7 @@ type Address = (String, NodeId);
 impl InProcessNetwork {
     /// A transporter for one more node.
     pub fn transporter(&self) -> InProcessTransporter {
-        InProcessTransporter {
-            network: self.clone(),
-            host: OnceLock::new(),
-        }
+        InProcessTransporter { network: self.clone(), host: OnceLock::new() }
     }
 
     /// Cuts a node off: packets to and from it vanish, as if its cable were out.
@@ -76,9 +73,7 @@ pub struct InProcessTransporter {
 
 impl InProcessTransporter {
     fn host(&self) -> Result<&Host> {
-        self.host
-            .get()
-            .ok_or_else(|| Error::internal("not connected"))
+        self.host.get().ok_or_else(|| Error::internal("not connected"))
     }
 
     /// The queues of those who get a packet of this topic.
@@ -106,10 +101,7 @@ impl Transporter for InProcessTransporter {
     }
 
     fn capabilities(&self) -> TransporterCapabilities {
-        TransporterCapabilities {
-            can_pause: true,
-            ..TransporterCapabilities::default()
-        }
+        TransporterCapabilities { can_pause: true, ..TransporterCapabilities::default() }
     }
 
     async fn connect(&self, host: Host) -> Result<()> {
@@ -131,9 +123,7 @@ impl Transporter for InProcessTransporter {
                 }
             }
         });
-        self.host
-            .set(host)
-            .map_err(|_| Error::internal("a transporter connects once"))
+        self.host.set(host).map_err(|_| Error::internal("a transporter connects once"))
     }
 
     async fn subscribe(&self, _: Vec<Topic>) -> Result<()> {
@@ -160,11 +150,7 @@ impl Transporter for InProcessTransporter {
     async fn publish(&self, topic: &Topic, bytes: Bytes) -> Result<()> {
         for receiver in self.receivers(topic)? {
             // Who has gone away gets nothing.
-            drop(
-                receiver
-                    .send(Delivery::new(topic.kind, bytes.clone()))
-                    .await,
-            );
+            drop(receiver.send(Delivery::new(topic.kind, bytes.clone())).await);
         }
         Ok(())
     }

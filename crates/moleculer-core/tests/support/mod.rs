@@ -7,9 +7,7 @@ use moleculer_core::{BrokerBuilder, InProcessNetwork, Plugins};
 
 /// A broker of one network.
 pub fn node(network: &InProcessNetwork, id: &str) -> BrokerBuilder {
-    BrokerBuilder::new(Plugins::core())
-        .node_id(id)
-        .transporter(network.transporter())
+    BrokerBuilder::new(Plugins::core()).node_id(id).transporter(network.transporter())
 }
 
 /// A broker without a transporter.
@@ -21,10 +19,7 @@ pub fn local() -> BrokerBuilder {
 pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let started = tokio::time::Instant::now();
     while !condition() {
-        assert!(
-            started.elapsed() < Duration::from_secs(10),
-            "never came true: {what}"
-        );
+        assert!(started.elapsed() < Duration::from_secs(10), "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -26,39 +26,20 @@ impl Node {
 }
 
 fn node(id: &str, available: bool, seq: u64) -> Node {
-    Node {
-        id: id.into(),
-        available,
-        seq,
-        cpu: (7, 20.0),
-        info: info(seq),
-    }
+    Node { id: id.into(), available, seq, cpu: (7, 20.0), info: info(seq) }
 }
 
 fn info(seq: u64) -> Arc<NodeInfo> {
-    Arc::new(NodeInfo {
-        seq,
-        ..NodeInfo::default()
-    })
+    Arc::new(NodeInfo { seq, ..NodeInfo::default() })
 }
 
 fn online(id: &str, seq: u64, cpu_seq: u64) -> GossipRequest {
-    let row = OnlineRow {
-        seq,
-        cpu_seq,
-        cpu: 50.0,
-    };
-    GossipRequest {
-        online: vec![(id.into(), row)],
-        offline: vec![],
-    }
+    let row = OnlineRow { seq, cpu_seq, cpu: 50.0 };
+    GossipRequest { online: vec![(id.into(), row)], offline: vec![] }
 }
 
 fn offline(id: &str, seq: u64) -> GossipRequest {
-    GossipRequest {
-        online: vec![],
-        offline: vec![(id.into(), seq)],
-    }
+    GossipRequest { online: vec![], offline: vec![(id.into(), seq)] }
 }
 
 fn nothing() -> Answer {
@@ -67,53 +48,34 @@ fn nothing() -> Answer {
 
 fn tells(id: &str, row: NewsRow) -> Answer {
     Answer {
-        response: Some(GossipResponse {
-            online: vec![(id.into(), row)],
-            offline: vec![],
-        }),
+        response: Some(GossipResponse { online: vec![(id.into(), row)], offline: vec![] }),
         changes: vec![],
     }
 }
 
 /// All three elements.
 fn tells_info(id: &str, seq: u64) -> Answer {
-    let row = NewsRow {
-        info: Some(info(seq)),
-        cpu: Some((7, 20.0)),
-    };
+    let row = NewsRow { info: Some(info(seq)), cpu: Some((7, 20.0)) };
     tells(id, row)
 }
 
 fn tells_offline(id: &str, seq: u64) -> Answer {
     Answer {
-        response: Some(GossipResponse {
-            online: vec![],
-            offline: vec![(id.into(), seq)],
-        }),
+        response: Some(GossipResponse { online: vec![], offline: vec![(id.into(), seq)] }),
         changes: vec![],
     }
 }
 
 fn changes(change: Change) -> Answer {
-    Answer {
-        response: None,
-        changes: vec![change],
-    }
+    Answer { response: None, changes: vec![change] }
 }
 
 fn gone(node: &str, seq: u64) -> Change {
-    Change::Offline {
-        node: node.into(),
-        seq,
-    }
+    Change::Offline { node: node.into(), seq }
 }
 
 fn cpu(node: &str, cpu_seq: u64) -> Change {
-    Change::Cpu {
-        node: node.into(),
-        cpu_seq,
-        cpu: 50.0,
-    }
+    Change::Cpu { node: node.into(), cpu_seq, cpu: 50.0 }
 }
 
 /// What a node answers that knows of one node.
@@ -142,10 +104,7 @@ fn who_does_not_know_a_node_or_has_an_older_view_is_told() {
     // Known by its address only, or back without an info: nothing to tell.
     check(&node("a", false, 0), &none, &nothing());
     let bare = node("a", true, 3);
-    let bare = NodeRow {
-        info: None,
-        ..bare.row()
-    };
+    let bare = NodeRow { info: None, ..bare.row() };
     assert_eq!(answer([bare], &none), nothing());
 }
 
@@ -186,10 +145,7 @@ fn the_newer_load_wins() {
         let here = node(id, true, 3);
         check(&here, &online(id, 3, 8), &changes(cpu(id, 8)));
         check(&here, &online(id, 3, 7), &nothing());
-        let row = NewsRow {
-            info: None,
-            cpu: Some((7, 20.0)),
-        };
+        let row = NewsRow { info: None, cpu: Some((7, 20.0)) };
         check(&here, &online(id, 3, 6), &tells(id, row.clone()));
         check(&here, &online(id, 4, 6), &tells(id, row));
     }
@@ -211,10 +167,7 @@ fn unknown_nodes_in_a_request_are_ignored() {
 }
 
 fn response(id: &str, info: Option<Arc<NodeInfo>>, cpu: Option<(u64, f64)>) -> GossipResponse {
-    GossipResponse {
-        online: vec![(id.into(), NewsRow { info, cpu })],
-        offline: vec![],
-    }
+    GossipResponse { online: vec![(id.into(), NewsRow { info, cpu })], offline: vec![] }
 }
 
 fn check_apply(ours: &Node, response: &GossipResponse, expected: &[Change]) {
@@ -223,10 +176,7 @@ fn check_apply(ours: &Node, response: &GossipResponse, expected: &[Change]) {
 }
 
 fn came(node: &str, seq: u64) -> Change {
-    Change::Info {
-        node: node.into(),
-        info: info(seq),
-    }
+    Change::Info { node: node.into(), info: info(seq) }
 }
 
 #[test]
@@ -257,10 +207,7 @@ fn a_response_brings_newer_loads() {
 
 #[test]
 fn a_response_tells_who_is_gone() {
-    let away = |seq| GossipResponse {
-        online: vec![],
-        offline: vec![("a".into(), seq)],
-    };
+    let away = |seq| GossipResponse { online: vec![], offline: vec![("a".into(), seq)] };
     check_apply(&node("a", true, 3), &away(4), &[gone("a", 4)]);
     check_apply(&node("a", false, 3), &away(4), &[gone("a", 4)]);
     check_apply(&node("a", true, 3), &away(3), &[]);
@@ -283,10 +230,7 @@ fn what_is_no_number_is_no_load() {
         check(&here, &request, &nothing());
         check_apply(&here, &response("a", None, Some((8, load))), &[]);
 
-        let ill = NodeRow {
-            cpu: Some(load),
-            ..here.row()
-        };
+        let ill = NodeRow { cpu: Some(load), ..here.row() };
         let round = round([me.row(), ill], || 0.0).unwrap();
         assert_eq!(round.request.online[1].1.cpu, 0.0);
         let news = news([ill]).unwrap();
@@ -296,36 +240,18 @@ fn what_is_no_number_is_no_load() {
 
 #[test]
 fn news_of_a_node_that_changed_or_stops() {
-    assert_eq!(
-        news([node("me", true, 4).row()]),
-        tells_info("me", 4).response
-    );
-    assert_eq!(
-        news([node("me", false, 5).row()]),
-        tells_offline("me", 5).response
-    );
+    assert_eq!(news([node("me", true, 4).row()]), tells_info("me", 4).response);
+    assert_eq!(news([node("me", false, 5).row()]), tells_offline("me", 5).response);
     assert_eq!(news([]), None);
 }
 
 #[test]
 fn a_request_shows_what_the_node_knows() {
-    let nodes = [
-        node("me", true, 3),
-        node("a", true, 0),
-        node("b", false, 5),
-        node("c", false, 0),
-    ];
+    let nodes = [node("me", true, 3), node("a", true, 0), node("b", false, 5), node("c", false, 0)];
     let rows = nodes.iter().map(Node::row);
     let request = round(rows, || 0.0).unwrap().request;
-    let row = |seq| OnlineRow {
-        seq,
-        cpu_seq: 7,
-        cpu: 20.0,
-    };
-    assert_eq!(
-        request.online,
-        [("me".into(), row(3)), ("a".into(), row(0))]
-    );
+    let row = |seq| OnlineRow { seq, cpu_seq: 7, cpu: 20.0 };
+    assert_eq!(request.online, [("me".into(), row(3)), ("a".into(), row(0))]);
     assert_eq!(request.offline, [("b".into(), 5)]);
     assert_eq!(round([nodes[0].row()], || 0.0), None);
 }

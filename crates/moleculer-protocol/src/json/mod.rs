@@ -27,9 +27,7 @@ use crate::format::{DecodeError, EncodeError, Owned};
 /// When the value's own `Serialize` fails or a map key is not text.
 pub fn to_writer<T: Serialize + ?Sized>(value: &T, out: &mut BytesMut) -> Result<(), EncodeError> {
     let mut serializer = serde_json::Serializer::with_formatter(out.writer(), JavaScript);
-    value
-        .serialize(&mut serializer)
-        .map_err(|error| EncodeError::new(error.to_string()))
+    value.serialize(&mut serializer).map_err(|error| EncodeError::new(error.to_string()))
 }
 
 /// Reads JSON text.
@@ -171,16 +169,9 @@ mod tests {
         let json = r#"{"body":{"type":"Buffer","data":[0,255]},"rest":[null,{"type":"Buffer","data":[97]}]}"#;
         assert_eq!(text(&file), json);
         assert_eq!(from_slice::<File>(json.as_bytes()).unwrap(), file);
-        assert_eq!(
-            from_slice::<Bytes>(b"[1,2]").unwrap(),
-            Bytes::from_static(&[1, 2])
-        );
-        for bad in [
-            r#"{"type":"Blob","data":[]}"#,
-            r#"{"type":"Buffer","data":[256]}"#,
-            "5",
-            "{}",
-        ] {
+        assert_eq!(from_slice::<Bytes>(b"[1,2]").unwrap(), Bytes::from_static(&[1, 2]));
+        for bad in [r#"{"type":"Blob","data":[]}"#, r#"{"type":"Buffer","data":[256]}"#, "5", "{}"]
+        {
             assert!(from_slice::<Bytes>(bad.as_bytes()).is_err(), "{bad}");
         }
     }
@@ -215,10 +206,7 @@ mod tests {
     fn nesting_is_limited() {
         let deep = "[".repeat(100_000);
         assert!(
-            from_slice::<Value>(deep.as_bytes())
-                .unwrap_err()
-                .to_string()
-                .contains("recursion")
+            from_slice::<Value>(deep.as_bytes()).unwrap_err().to_string().contains("recursion")
         );
     }
 
@@ -235,9 +223,7 @@ mod tests {
             Kind::Unit,
             Kind::New(-1),
             Kind::Tuple(1, "\u{1F600}\n".into()),
-            Kind::Struct {
-                a: Some(Box::new(Kind::Unit)),
-            },
+            Kind::Struct { a: Some(Box::new(Kind::Unit)) },
             Kind::Struct { a: None },
         ];
         let json = text(&kinds);

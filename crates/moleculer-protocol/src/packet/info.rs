@@ -62,19 +62,14 @@ impl NodeInfo {
         let mut take = |key: &str| object.remove(key).unwrap_or_default();
         Self {
             services: array(take("services")),
-            ip_list: array(take("ipList"))
-                .into_iter()
-                .filter_map(string)
-                .collect(),
+            ip_list: array(take("ipList")).into_iter().filter_map(string).collect(),
             hostname: string(take("hostname")).unwrap_or_default(),
             client: ClientInfo::from_value(take("client")),
             config: into_object(take("config")),
             instance_id: string(take("instanceID")).unwrap_or_default(),
             metadata: into_object(take("metadata")),
             seq: take("seq").as_u64().unwrap_or(0),
-            port: take("port")
-                .as_u64()
-                .and_then(|port| u16::try_from(port).ok()),
+            port: take("port").as_u64().and_then(|port| u16::try_from(port).ok()),
         }
     }
 }
@@ -92,11 +87,7 @@ impl ClientInfo {
     fn from_value(value: Value) -> Self {
         let mut object = into_object(value);
         let mut take = |key: &str| object.remove(key).and_then(string).unwrap_or_default();
-        Self {
-            kind: take("type"),
-            version: take("version"),
-            lang_version: take("langVersion"),
-        }
+        Self { kind: take("type"), version: take("version"), lang_version: take("langVersion") }
     }
 }
 
@@ -148,24 +139,15 @@ impl ServiceInfo {
     ///
     /// When `value` is no object or has no `name`.
     pub fn parse(value: &Value) -> Result<Self, DecodeError> {
-        let object = value
-            .as_object()
-            .ok_or_else(|| DecodeError::new("a service must be an object"))?;
+        let object =
+            value.as_object().ok_or_else(|| DecodeError::new("a service must be an object"))?;
         let name = object
             .get("name")
             .and_then(Value::as_str)
             .ok_or_else(|| DecodeError::new("a service needs a name"))?;
-        let member = |key: &str| {
-            object
-                .get(key)
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default()
-        };
-        let version = object
-            .get("version")
-            .filter(|version| !version.is_nullish())
-            .cloned();
+        let member =
+            |key: &str| object.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
+        let version = object.get("version").filter(|version| !version.is_nullish()).cloned();
         let settings = member("settings");
         let full_name = match object.get("fullName").and_then(Value::as_str) {
             Some(full_name) => full_name.to_owned(),
@@ -202,9 +184,7 @@ impl ServiceInfo {
 /// `v2.posts` for a numeric version, `staging.posts` for a text, `posts` for
 /// none or with the setting `$noVersionPrefix`.
 pub(crate) fn full_name(name: &str, version: Option<&Value>, settings: &Object) -> String {
-    let plain = settings
-        .get("$noVersionPrefix")
-        .is_some_and(Value::is_truthy);
+    let plain = settings.get("$noVersionPrefix").is_some_and(Value::is_truthy);
     match version.filter(|_| !plain) {
         Some(Value::String(version)) => format!("{version}.{name}"),
         Some(version) => match version.as_f64() {
@@ -248,10 +228,7 @@ mod tests {
         check(json!(""), ".posts");
         check(json!(null), "posts");
         let plain = json!({"name": "posts", "version": 2, "settings": {"$noVersionPrefix": true}});
-        assert_eq!(
-            ServiceInfo::parse(&plain.into()).unwrap().full_name,
-            "posts"
-        );
+        assert_eq!(ServiceInfo::parse(&plain.into()).unwrap().full_name, "posts");
     }
 
     #[test]

@@ -113,9 +113,7 @@ impl<'de> Visitor<'de> for SeekVisitor<'_> {
 
 /// Serializes only the part of `value` at `path`.
 pub(super) fn serialize<T: Serialize>(value: &T, path: &str) -> Result<Option<Value>, DecodeError> {
-    value
-        .serialize(Projector(path))
-        .map_err(DecodeError::custom)
+    value.serialize(Projector(path)).map_err(DecodeError::custom)
 }
 
 /// A serializer that follows a path and drops everything else.
@@ -220,13 +218,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(Projector(path): Projector<'a>) -> Self {
         let (wanted, rest) = Seek::split(path);
-        Self {
-            wanted,
-            rest,
-            index: 0,
-            here: false,
-            found: None,
-        }
+        Self { wanted, rest, index: 0, here: false, found: None }
     }
 
     fn visit<T: ?Sized + Serialize>(&mut self, key: &str, value: &T) -> Result<(), EncodeError> {
@@ -347,10 +339,8 @@ mod tests {
     /// The same parts come out of a typed, a dynamic and an encoded payload.
     #[test]
     fn every_form_projects_alike() {
-        let order = || Order {
-            user: User { id: 7 },
-            items: vec![(1, None), (2, Some(User { id: 8 }))],
-        };
+        let order =
+            || Order { user: User { id: 7 }, items: vec![(1, None), (2, Some(User { id: 8 }))] };
         let typed = Payload::new(order());
         let mut bytes = BytesMut::new();
         typed.encode(&Format::Json, &mut bytes).unwrap();

@@ -35,11 +35,7 @@ impl Announcement {
     /// When the namespace or the node id holds a `|`, or the id is empty: no
     /// receiver could take the text apart.
     pub fn encode(&self) -> Result<String, AnnouncementError> {
-        let Self {
-            namespace,
-            node_id,
-            port,
-        } = self;
+        let Self { namespace, node_id, port } = self;
         for text in [namespace, node_id.as_str()] {
             if text.contains('|') {
                 return Err(AnnouncementError::Separator(text.into()));

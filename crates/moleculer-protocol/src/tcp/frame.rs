@@ -48,11 +48,9 @@ pub fn put_frame(kind: PacketKind, body: &[u8], out: &mut BytesMut) -> Result<()
 /// As [`put_frame`].
 pub fn frame_header(kind: PacketKind, body_len: usize) -> Result<[u8; HEADER_LEN], FrameError> {
     let id = type_id(kind).ok_or(FrameError::NotOverTcp(kind))?;
-    let len =
-        i32::try_from(body_len.saturating_add(HEADER_LEN)).map_err(|_| FrameError::TooLarge {
-            len: body_len.saturating_add(HEADER_LEN),
-            max: i32::MAX as usize,
-        })?;
+    let len = i32::try_from(body_len.saturating_add(HEADER_LEN)).map_err(|_| {
+        FrameError::TooLarge { len: body_len.saturating_add(HEADER_LEN), max: i32::MAX as usize }
+    })?;
     let [a, b, c, d] = len.to_be_bytes();
     Ok([checksum([a, b, c, d, id]), a, b, c, d, id])
 }
@@ -89,10 +87,7 @@ impl FrameDecoder {
         };
         let expected = checksum([a, b, c, d, id]);
         if crc != expected {
-            return Err(FrameError::Checksum {
-                expected,
-                found: crc,
-            });
+            return Err(FrameError::Checksum { expected, found: crc });
         }
         let len = i32::from_be_bytes([a, b, c, d]);
         let len = usize::try_from(len)
@@ -100,10 +95,7 @@ impl FrameDecoder {
             .filter(|&len| len >= HEADER_LEN)
             .ok_or(FrameError::TooShort(len))?;
         if len > self.max_packet_size {
-            return Err(FrameError::TooLarge {
-                len,
-                max: self.max_packet_size,
-            });
+            return Err(FrameError::TooLarge { len, max: self.max_packet_size });
         }
         if buf.len() < len {
             return Ok(None);
@@ -182,9 +174,7 @@ const KINDS: [PacketKind; 8] = [
 ];
 
 fn type_id(kind: PacketKind) -> Option<u8> {
-    (1..)
-        .zip(KINDS)
-        .find_map(|(id, k)| (k == kind).then_some(id))
+    (1..).zip(KINDS).find_map(|(id, k)| (k == kind).then_some(id))
 }
 
 fn kind(id: u8) -> Option<PacketKind> {
@@ -232,10 +222,7 @@ mod tests {
             assert_eq!(found, Err(FrameError::TooShort(len)));
         }
         let max = DEFAULT_MAX_PACKET_SIZE;
-        assert_eq!(
-            decode(FrameDecoder::default(), &header(1_048_576)),
-            Ok(None)
-        );
+        assert_eq!(decode(FrameDecoder::default(), &header(1_048_576)), Ok(None));
         for len in [1_048_577, i32::MAX] {
             let found = decode(FrameDecoder::default(), &header(len));
             let len = len as usize;
@@ -273,9 +260,7 @@ mod tests {
         put_frame(PacketKind::Ping, b"body", &mut wire).unwrap();
         let address = wire.as_ptr().wrapping_add(HEADER_LEN);
         let frame = FrameDecoder::default().decode(&mut wire).unwrap();
-        let Some(Frame::Packet { body, .. }) = frame else {
-            panic!("{frame:?}")
-        };
+        let Some(Frame::Packet { body, .. }) = frame else { panic!("{frame:?}") };
         assert_eq!(body.as_ptr(), address);
     }
 }

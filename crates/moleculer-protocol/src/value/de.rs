@@ -26,9 +26,7 @@ impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::Object(object) => Ok(object),
-            other => Err(D::Error::custom(format_args!(
-                "expected an object, found {other:?}"
-            ))),
+            other => Err(D::Error::custom(format_args!("expected an object, found {other:?}"))),
         }
     }
 }
@@ -99,12 +97,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let (name, content) = data.variant::<String>()?;
         match &*name {
             kinds::UNDEFINED => content.unit_variant().map(|()| Value::Undefined),
-            kinds::MAP => content.newtype_variant::<Entries>().map(|Entries(entries)| {
-                Extended::Map(entries).into()
-            }),
-            name => from_kind(name, content.newtype_variant()?).ok_or_else(|| {
-                A::Error::custom(format_args!("malformed content of {name}"))
-            }),
+            kinds::MAP => content
+                .newtype_variant::<Entries>()
+                .map(|Entries(entries)| Extended::Map(entries).into()),
+            name => from_kind(name, content.newtype_variant()?)
+                .ok_or_else(|| A::Error::custom(format_args!("malformed content of {name}"))),
         }
     }
 }
@@ -190,11 +187,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        if self.0.is_nullish() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.0.is_nullish() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -330,10 +323,7 @@ impl<'de> SeqAccess<'de> for SeqSource {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, DecodeError> {
-        self.0
-            .next()
-            .map(|item| seed.deserialize(ValueDeserializer(item)))
-            .transpose()
+        self.0.next().map(|item| seed.deserialize(ValueDeserializer(item))).transpose()
     }
 }
 
@@ -344,21 +334,13 @@ struct MapSource<I> {
 
 impl MapSource<()> {
     fn new(object: Object) -> MapSource<impl Iterator<Item = (String, Value)>> {
-        let members = object
-            .into_iter()
-            .filter(|(_, value)| !value.is_undefined());
-        MapSource {
-            members,
-            value: None,
-        }
+        let members = object.into_iter().filter(|(_, value)| !value.is_undefined());
+        MapSource { members, value: None }
     }
 
     /// Undefined members included, which only [`Value`] takes.
     fn all(object: Object) -> MapSource<impl Iterator<Item = (String, Value)>> {
-        MapSource {
-            members: object.into_iter(),
-            value: None,
-        }
+        MapSource { members: object.into_iter(), value: None }
     }
 }
 
@@ -417,9 +399,7 @@ impl<'de> VariantAccess<'de> for VariantSource {
     type Error = DecodeError;
 
     fn unit_variant(self) -> Result<(), DecodeError> {
-        self.0.map_or(Ok(()), |content| {
-            <()>::deserialize(ValueDeserializer(content))
-        })
+        self.0.map_or(Ok(()), |content| <()>::deserialize(ValueDeserializer(content)))
     }
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(
         self,
@@ -471,14 +451,7 @@ mod tests {
             Value::from(json!(["Unit", {"Circle": 1}, {"Rect": {"w": 2, "x": 0}}]))
                 .into_type()
                 .unwrap();
-        assert_eq!(
-            shapes,
-            [
-                Shape::Unit,
-                Shape::Circle(1.0),
-                Shape::Rect { w: 2, h: None }
-            ]
-        );
+        assert_eq!(shapes, [Shape::Unit, Shape::Circle(1.0), Shape::Rect { w: 2, h: None }]);
     }
 
     /// Also inside of other types.

@@ -48,11 +48,7 @@ impl From<Value> for serde_json::Value {
 /// `{"type":"Buffer","data":[..]}`, JSON's form of binary data.
 fn buffer_form(bytes: &[u8]) -> Value {
     let data = bytes.iter().map(|&byte| Value::from(byte)).collect();
-    Object::from([
-        ("type", Value::from("Buffer")),
-        ("data", Value::Array(data)),
-    ])
-    .into()
+    Object::from([("type", Value::from("Buffer")), ("data", Value::Array(data))]).into()
 }
 
 impl Extended {
@@ -90,9 +86,7 @@ impl Date {
         };
         let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
         let (second, milli) = (rest / 1000 % 60, rest % 1000);
-        Some(format!(
-            "{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
-        ))
+        Some(format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"))
     }
 }
 
@@ -108,11 +102,7 @@ const fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
     (year, month, day)
 }

@@ -197,9 +197,7 @@ impl<K: Into<String>, V: Into<Value>, const N: usize> From<[(K, V); N]> for Obje
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()
-            && self
-                .iter()
-                .all(|(key, value)| other.get(key).is_some_and(|theirs| theirs == value))
+            && self.iter().all(|(key, value)| other.get(key).is_some_and(|theirs| theirs == value))
     }
 }
 

@@ -60,11 +60,7 @@ impl Serialize for Exact<'_, Date> {
 impl Serialize for Exact<'_, Object> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let all = !serializer.is_human_readable();
-        let members = || {
-            self.0
-                .iter()
-                .filter(|(_, value)| all || !value.is_undefined())
-        };
+        let members = || self.0.iter().filter(|(_, value)| all || !value.is_undefined());
         let mut map = serializer.serialize_map(Some(members().count()))?;
         for (key, value) in members() {
             map.serialize_entry(key, value)?;
@@ -116,10 +112,9 @@ pub(super) fn from_kind(name: &str, content: Value) -> Option<Value> {
             Extended::Map(entries.into_iter().map(pair).collect::<Option<_>>()?)
         }
         (kinds::TYPED_ARRAY, content) => match pair(content)? {
-            (tag, Value::Bytes(bytes)) => Extended::TypedArray {
-                tag: u8::try_from(tag.as_u64()?).ok()?,
-                bytes: *bytes,
-            },
+            (tag, Value::Bytes(bytes)) => {
+                Extended::TypedArray { tag: u8::try_from(tag.as_u64()?).ok()?, bytes: *bytes }
+            }
             _ => return None,
         },
         (kinds::REG_EXP, content) => match pair(content)? {
@@ -251,11 +246,7 @@ impl Serializer for ValueSerializer {
         Ok(Value::Null)
     }
     fn serialize_unit_struct(self, name: &'static str) -> Result<Value, EncodeError> {
-        Ok(if name == kinds::UNDEFINED {
-            Value::Undefined
-        } else {
-            Value::Null
-        })
+        Ok(if name == kinds::UNDEFINED { Value::Undefined } else { Value::Null })
     }
     fn serialize_unit_variant(
         self,
@@ -288,10 +279,7 @@ impl Serializer for ValueSerializer {
     }
     fn serialize_seq(self, len: Option<usize>) -> Result<SeqBuilder, EncodeError> {
         let items = Vec::with_capacity(len.unwrap_or(0));
-        Ok(SeqBuilder {
-            target: self,
-            items,
-        })
+        Ok(SeqBuilder { target: self, items })
     }
     fn serialize_tuple(self, len: usize) -> Result<SeqBuilder, EncodeError> {
         self.serialize_seq(Some(len))
@@ -310,17 +298,10 @@ impl Serializer for ValueSerializer {
         variant: &'static str,
         len: usize,
     ) -> Result<VariantBuilder<SeqBuilder>, EncodeError> {
-        Ok(VariantBuilder {
-            variant,
-            inner: self.serialize_seq(Some(len))?,
-        })
+        Ok(VariantBuilder { variant, inner: self.serialize_seq(Some(len))? })
     }
     fn serialize_map(self, _: Option<usize>) -> Result<MapBuilder, EncodeError> {
-        Ok(MapBuilder {
-            target: self,
-            object: Object::new(),
-            key: None,
-        })
+        Ok(MapBuilder { target: self, object: Object::new(), key: None })
     }
     fn serialize_struct(self, _: &'static str, len: usize) -> Result<MapBuilder, EncodeError> {
         self.serialize_map(Some(len))
@@ -332,10 +313,7 @@ impl Serializer for ValueSerializer {
         variant: &'static str,
         len: usize,
     ) -> Result<VariantBuilder<MapBuilder>, EncodeError> {
-        Ok(VariantBuilder {
-            variant,
-            inner: self.serialize_map(Some(len))?,
-        })
+        Ok(VariantBuilder { variant, inner: self.serialize_map(Some(len))? })
     }
 }
 
@@ -398,18 +376,13 @@ impl SerializeMap for MapBuilder {
             Value::UInt(n) => n.to_string(),
             Value::Bool(flag) => flag.to_string(),
             other => {
-                return Err(EncodeError::custom(format_args!(
-                    "map key {other:?} is not text"
-                )));
+                return Err(EncodeError::custom(format_args!("map key {other:?} is not text")));
             }
         });
         Ok(())
     }
     fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<(), EncodeError> {
-        let key = self
-            .key
-            .take()
-            .ok_or_else(|| EncodeError::custom("map value without a key"))?;
+        let key = self.key.take().ok_or_else(|| EncodeError::custom("map value without a key"))?;
         self.object.insert(key, value.serialize(self.target)?);
         Ok(())
     }
@@ -490,16 +463,8 @@ mod tests {
             Extended::BigInt(big.unwrap()).into(),
             Extended::Map(vec![(1.into(), Value::Null)]).into(),
             Extended::Set(vec!["a".into()]).into(),
-            Extended::RegExp {
-                source: "a|b".into(),
-                flags: "gi".into(),
-            }
-            .into(),
-            Extended::TypedArray {
-                tag: 64,
-                bytes: Bytes::from_static(b"ab"),
-            }
-            .into(),
+            Extended::RegExp { source: "a|b".into(), flags: "gi".into() }.into(),
+            Extended::TypedArray { tag: 64, bytes: Bytes::from_static(b"ab") }.into(),
             Object::from([("gone", Value::Undefined), ("kept", 1.into())]).into(),
         ]
     }
@@ -522,12 +487,7 @@ mod tests {
             Rect { w: u8 },
             Pair(u8, u8),
         }
-        let shapes = [
-            Shape::Unit,
-            Shape::Circle(1.5),
-            Shape::Rect { w: 2 },
-            Shape::Pair(1, 2),
-        ];
+        let shapes = [Shape::Unit, Shape::Circle(1.5), Shape::Rect { w: 2 }, Shape::Pair(1, 2)];
         for shape in shapes {
             let expected = Value::from(serde_json::to_value(&shape).unwrap());
             assert_eq!(Value::from_serialize(&shape).unwrap(), expected);

@@ -41,10 +41,7 @@ pub(crate) fn load(path: &str) -> Vec<Vector> {
 
 /// Reads any file of the vectors as it stands, for example `0.14/tcp.json`.
 pub(crate) fn read(path: &str) -> Object {
-    let folder = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../moleculer-protocol/tests/vectors"
-    );
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../moleculer-protocol/tests/vectors");
     let text = fs::read(Path::new(folder).join(path)).expect(path);
     json::from_slice(&text).expect(path)
 }
@@ -92,9 +89,7 @@ impl Vector {
         let carried = ["params", "data"].map(|key| members.remove(key));
         let mut text = BytesMut::new();
         json::to_writer(&members, &mut text).expect(&self.name);
-        let mut packet = JsonSerializer
-            .decode(self.kind, &text.freeze())
-            .expect(&self.name);
+        let mut packet = JsonSerializer.decode(self.kind, &text.freeze()).expect(&self.name);
         let slot = match &mut packet.body {
             PacketBody::Request(request) => &mut request.params,
             PacketBody::Response(response) => &mut response.data,
@@ -170,9 +165,7 @@ impl FieldWriter for Members {
     }
 
     fn payload(&mut self, key: &'static str, payload: &Payload) -> Result<(), EncodeError> {
-        let value = payload
-            .to_value()
-            .map_err(|error| EncodeError::new(error.to_string()))?;
+        let value = payload.to_value().map_err(|error| EncodeError::new(error.to_string()))?;
         self.0.insert(key, value);
         Ok(())
     }
@@ -234,11 +227,9 @@ fn untag(value: &Value) -> Value {
         Value::Array(items) => Value::Array(items.iter().map(untag).collect()),
         Value::Object(object) => match object.get("$t").and_then(Value::as_str) {
             Some(tag) => untag_kind(tag, object),
-            None => object
-                .iter()
-                .map(|(key, value)| (key, untag(value)))
-                .collect::<Object>()
-                .into(),
+            None => {
+                object.iter().map(|(key, value)| (key, untag(value))).collect::<Object>().into()
+            }
         },
         other => other.clone(),
     }
@@ -250,11 +241,7 @@ fn untag_kind(tag: &str, object: &Object) -> Value {
         "undefined" => Value::Undefined,
         "buffer" => hex(text(object, "hex")).into(),
         // Tag of RFC 8746.
-        "uint8array" => Extended::TypedArray {
-            tag: 64,
-            bytes: hex(text(object, "hex")),
-        }
-        .into(),
+        "uint8array" => Extended::TypedArray { tag: 64, bytes: hex(text(object, "hex")) }.into(),
         "date" => {
             let ms = object.get("ms").and_then(Value::as_f64);
             Value::Date(Date(ms.unwrap_or(f64::NAN)))

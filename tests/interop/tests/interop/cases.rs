@@ -17,6 +17,9 @@ pub(crate) type Case = fn(ProtocolVersion) -> Pin<Box<dyn Future<Output = Result
 /// Every case with its name.
 pub(crate) const ALL: &[(&str, Case)] = &[
     ("values come back as they went", |version| Box::pin(values(version))),
+    ("values come back as they went, over MsgPack", |version| {
+        Box::pin(values_over(version, "MsgPack"))
+    }),
     ("a call carries its context", |version| Box::pin(context(version))),
     ("errors keep their class and members", |version| Box::pin(errors(version))),
     ("events reach the other side", |version| Box::pin(events(version))),
@@ -38,7 +41,11 @@ fn check(what: &str, actual: &Json, expected: &Json) -> Result<()> {
 }
 
 async fn values(version: ProtocolVersion) -> Result<()> {
-    let cluster = Cluster::start(version).await?;
+    values_over(version, "JSON").await
+}
+
+async fn values_over(version: ProtocolVersion, serializer: &str) -> Result<()> {
+    let cluster = Cluster::start_with(version, serializer).await?;
     let values = json!([
         null, true, 0, -1, 1.5, 1e21, 9_007_199_254_740_991_u64, "", "text \u{1F600} \" \\ \n \u{2028}", [],
         [1, [2, null]], {}, {"a": {"b": [{"c": null}]}, "ключ": "значение"},
@@ -287,7 +294,7 @@ async fn mixed(version: ProtocolVersion) -> Result<()> {
         let _javascript = Process::start(Implementation::JavaScript, &environment).await?;
         let mut transit = moleculer::TransitOptions::default();
         transit.disable_version_check = let_in;
-        let driver = cluster::driver(version, &namespace, &urls, transit).await?;
+        let driver = cluster::driver(version, &namespace, &urls, "JSON", transit).await?;
         if let_in {
             driver.wait_for_services(["probe"], Duration::from_secs(20)).await?;
             let answer: Value = driver.call("probe.echo", json!({ "a": 1 })).await?;

@@ -32,17 +32,26 @@ pub(crate) const JAVASCRIPT: &str = "javascript";
 pub(crate) const DIRECTIONS: [(&str, &str); 2] = [(RUST, JAVASCRIPT), (JAVASCRIPT, RUST)];
 
 impl Cluster {
-    /// Starts all three and waits until each knows the others.
+    /// Starts all three with JSON and waits until each knows the others.
     pub(crate) async fn start(version: ProtocolVersion) -> Result<Self> {
+        Self::start_with(version, "JSON").await
+    }
+
+    /// As [`start`](Self::start), with another serializer.
+    pub(crate) async fn start_with(version: ProtocolVersion, serializer: &str) -> Result<Self> {
         let namespace = namespace();
         let urls = addresses(&["driver", RUST, JAVASCRIPT])?;
-        let environment = |id| environment(version, &namespace, &urls, id);
+        let environment = |id| {
+            let mut environment = environment(version, &namespace, &urls, id);
+            environment.push(("SERIALIZER", serializer.to_owned()));
+            environment
+        };
         let rust = environment(RUST);
         let javascript = environment(JAVASCRIPT);
         let (rust, javascript, driver) = tokio::try_join!(
             Process::start(Implementation::Rust, &rust),
             Process::start(Implementation::JavaScript, &javascript),
-            driver(version, &namespace, &urls, TransitOptions::default()),
+            driver(version, &namespace, &urls, serializer, TransitOptions::default()),
         )?;
         let cluster = Self { version, namespace, urls, driver, rust, javascript };
         for (caller, callee) in DIRECTIONS {
@@ -115,6 +124,7 @@ pub(crate) async fn driver(
     version: ProtocolVersion,
     namespace: &str,
     urls: &[(&str, String)],
+    serializer: &str,
     transit: TransitOptions,
 ) -> Result<ServiceBroker> {
     let list = urls.iter().map(|(id, address)| format!("{address}/{id}"));
@@ -130,6 +140,7 @@ pub(crate) async fn driver(
         .node_id("driver")
         .namespace(namespace)
         .protocol(version)
+        .serializer_named(serializer)
         .transporter(tcp)
         .start()
         .await
