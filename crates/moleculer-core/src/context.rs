@@ -384,7 +384,7 @@ impl Context {
         Ok(Some(asked.filter(|asked| !asked.is_zero()).map_or(left, |asked| asked.min(left))))
     }
 
-    /// Another context for the same target and call, as retries need it.
+    /// The action's endpoint; `None` in an event.
     pub(crate) fn action_endpoint(&self) -> Option<&Arc<ActionEndpoint>> {
         match &self.0.target {
             Target::Action(endpoint) => Some(endpoint),
