@@ -17,18 +17,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::{Batch, Frame, ROOM};
+use crate::{
+    batch::{Batch, Frame, ROOM},
+    pace::{Pace, let_others_publish},
+};
 
 /// How long a peer may take to accept what is queued when this node closes.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-const QUIET: Duration = Duration::from_micros(10);
-
 /// A socket that this node opened; packets are only written to it.
 ///
-/// Whoever finds it idle writes directly, without waking a task. Packets that
-/// come while somebody writes are queued; the task in [`run`](Self::run)
-/// writes all of them at once.
+/// A packet that comes alone is written by whoever publishes it. Packets that
+/// come while somebody writes, or in quick succession, are queued; the task in
+/// [`run`](Self::run) writes all of them at once.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Where it leads, as `host:port`.
@@ -70,12 +71,19 @@ pub(crate) enum End {
 struct Outbox {
     batch: Batch,
     state: State,
-    /// Somebody is writing, or the task is about to.
-    busy: bool,
-    last_sent: Instant,
-    /// Packets since it was quiet.
-    burst: usize,
+    writer: Writer,
+    pace: Pace,
     last_used: Instant,
+}
+
+/// Who may write; only one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    Nobody,
+    /// It writes a single packet directly.
+    Publisher,
+    /// It writes what is queued, or is about to.
+    Task,
 }
 
 #[derive(Debug)]
@@ -98,9 +106,8 @@ impl Connection {
             outbox: Mutex::new(Outbox {
                 batch: Batch::beginning_with(hello),
                 state: State::Open,
-                busy: true,
-                last_sent: Instant::now(),
-                burst: 0,
+                writer: Writer::Task,
+                pace: Pace::new(),
                 last_used: Instant::now(),
             }),
             room: Semaphore::new(ROOM),
@@ -118,8 +125,8 @@ impl Connection {
         if !matches!(outbox.state, State::Open) {
             return Err(SendError::Gone(frame));
         }
-        if outbox.is_alone() && !outbox.busy {
-            outbox.busy = true;
+        if outbox.writer == Writer::Nobody && outbox.pace.is_direct() {
+            outbox.writer = Writer::Publisher;
             drop(outbox);
             return self.write_directly(stream, &frame);
         }
@@ -232,15 +239,16 @@ impl Connection {
 
     fn enqueue(&self, mut outbox: MutexGuard<'_, Outbox>, frame: &Frame) {
         outbox.batch.push(frame);
-        let was_busy = std::mem::replace(&mut outbox.busy, true);
-        drop(outbox);
-        if !was_busy {
+        outbox.pace.queued();
+        if outbox.writer == Writer::Nobody {
+            outbox.writer = Writer::Task;
+            drop(outbox);
             self.work.notify_one();
         }
     }
 
-    /// Writes without waiting; the caller has marked the outbox busy. What
-    /// does not fit into the socket's buffer is left to the task.
+    /// Writes without waiting; the caller has become the writer. What does not
+    /// fit into the socket's buffer is left to the task.
     fn write_directly(&self, stream: &TcpStream, frame: &Frame) -> Result<(), SendError> {
         let written = match frame.try_write(stream) {
             Ok(written) => written,
@@ -248,16 +256,17 @@ impl Connection {
             Err(error) => return Err(self.fail(error)),
         };
         let mut outbox = self.lock();
-        outbox.last_sent = Instant::now();
         if frame.is_used() {
-            outbox.last_used = outbox.last_sent;
+            outbox.last_used = Instant::now();
         }
         if written < frame.len() {
             outbox.batch.unwritten(frame, written);
         }
-        if outbox.batch.is_empty() {
-            outbox.busy = false;
+        // Others may have queued packets or closed the connection meanwhile.
+        if outbox.batch.is_empty() && matches!(outbox.state, State::Open) {
+            outbox.writer = Writer::Nobody;
         } else {
+            outbox.writer = Writer::Task;
             drop(outbox);
             self.work.notify_one();
         }
@@ -265,15 +274,16 @@ impl Connection {
     }
 
     fn fail(&self, error: io::Error) -> SendError {
-        self.lock().state = State::Broken(Some(error.kind().into()));
+        let mut outbox = self.lock();
+        outbox.state = State::Broken(Some(error.kind().into()));
+        outbox.writer = Writer::Task;
+        drop(outbox);
         self.work.notify_one();
         SendError::Broken(error)
     }
 
     async fn write_queue(&self, stream: &TcpStream) -> End {
         let mut batch = Batch::default();
-        let mt = tokio::runtime::Handle::current().runtime_flavor()
-            == tokio::runtime::RuntimeFlavor::MultiThread;
         loop {
             match self.next_batch(&mut batch) {
                 Next::Write => {
@@ -285,9 +295,7 @@ impl Connection {
                 }
                 Next::Wait => {
                     self.work.notified().await;
-                    if mt {
-                        tokio::task::yield_now().await;
-                    }
+                    let_others_publish().await;
                 }
                 Next::End(end) => return end,
             }
@@ -296,6 +304,10 @@ impl Connection {
 
     fn next_batch(&self, batch: &mut Batch) -> Next {
         let mut outbox = self.lock();
+        if outbox.writer == Writer::Publisher {
+            // It wakes the task again if there is something to do.
+            return Next::Wait;
+        }
         if std::mem::take(&mut outbox.batch.used) {
             outbox.last_used = Instant::now();
         }
@@ -310,26 +322,16 @@ impl Connection {
         if !matches!(outbox.state, State::Open) {
             return Next::End(End::Closed);
         }
-        outbox.busy = false;
+        if outbox.writer == Writer::Task {
+            outbox.writer = Writer::Nobody;
+            outbox.pace.turn_ended();
+        }
         Next::Wait
     }
 
     /// A panic while the lock is held leaves a whole value behind.
     fn lock(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Outbox {
-    fn is_alone(&mut self) -> bool {
-        let now = Instant::now();
-        let gap = now - std::mem::replace(&mut self.last_sent, now);
-        if gap > QUIET {
-            std::mem::replace(&mut self.burst, 1) <= 1
-        } else {
-            self.burst += 1;
-            false
-        }
     }
 }
 

@@ -7,6 +7,7 @@ mod discoverer;
 mod error;
 mod gossip;
 mod listener;
+mod pace;
 mod session;
 mod socket;
 mod transporter;
