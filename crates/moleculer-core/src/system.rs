@@ -6,10 +6,7 @@ use std::{
 };
 
 /// Version of the compiler that built this crate.
-pub(crate) const RUST_VERSION: &str = match option_env!("MOLECULER_RUSTC_VERSION") {
-    Some(version) => version,
-    None => concat!("rust ", env!("CARGO_PKG_RUST_VERSION"), "+"),
-};
+pub(crate) const RUST_VERSION: &str = env!("MOLECULER_RUSTC_VERSION");
 
 /// The host name; `localhost` where the system tells none.
 pub(crate) fn hostname() -> &'static str {

@@ -426,6 +426,7 @@ async fn the_internal_service_lists_what_there_is() {
     let nodes = list("$node.list", json!({})).await;
     assert_eq!((&nodes[0]["id"], &nodes[0]["local"]), (&json!("local"), &json!(true)));
     assert_eq!(nodes[0]["client"]["type"], "rust");
+    assert!(nodes[0]["client"]["langVersion"].as_str().unwrap().starts_with("1."));
     let error = broker.call::<Value>("v2.math.inner", ()).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ServiceNotFound);
 }
