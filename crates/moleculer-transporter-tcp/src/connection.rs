@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     batch::{Batch, Frame, ROOM},
-    pace::{Pace, let_others_publish},
+    pace::Pace,
 };
 
 /// How long a peer may take to accept what is queued when this node closes.
@@ -293,10 +293,7 @@ impl Connection {
                     self.room.add_permits(std::mem::take(&mut batch.cost));
                     tokio::task::coop::consume_budget().await;
                 }
-                Next::Wait => {
-                    self.work.notified().await;
-                    let_others_publish().await;
-                }
+                Next::Wait => self.work.notified().await,
                 Next::End(end) => return end,
             }
         }

@@ -1,7 +1,5 @@
 //! Whether to write at once or to collect: [`Pace`].
 
-use tokio::runtime::{Handle, RuntimeFlavor};
-
 /// Packets written directly before it is tried again whether others come at
 /// the same time.
 const DIRECT: u32 = 64;
@@ -46,16 +44,6 @@ impl Pace {
         let single = std::mem::take(&mut self.packets) <= 1;
         self.single_turns = if single { (self.single_turns + 1).min(SINGLE_TURNS) } else { 0 };
         self.direct = if self.single_turns == SINGLE_TURNS { DIRECT } else { 0 };
-    }
-}
-
-/// Lets the tasks that are ready now publish what they have.
-///
-/// A runtime with one thread runs the writer after them anyhow; one with
-/// several runs it right after the first that wakes it.
-pub(crate) async fn let_others_publish() {
-    if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-        tokio::task::yield_now().await;
     }
 }
 

@@ -32,7 +32,7 @@ async fn a_port_in_use_is_named() {
 
 #[tokio::test]
 async fn a_call_ends_when_the_callee_dies() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let to_node = peer.join(port.number, 1).await;
     node.knows("peer").await;
@@ -52,7 +52,7 @@ async fn a_call_ends_when_the_callee_dies() {
 
 #[tokio::test]
 async fn sending_to_a_node_that_is_not_there_fails() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let _to_node = peer.join(port.number, 1).await;
     node.knows("peer").await;
@@ -89,7 +89,7 @@ async fn garbage_on_the_port() {
 
 #[tokio::test]
 async fn garbage_in_frames() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.join(port.number, 1).await;
     node.knows("peer").await;
@@ -152,7 +152,7 @@ async fn the_least_used_connection_is_closed_without_harm() {
     let a = Node::start("a", quiet().port(port.number).max_connections(2)).await;
     let mut peers = Vec::new();
     for id in ["p1", "p2", "p3"] {
-        let peer = Peer::new(id).await;
+        let peer = Peer::new(id);
         let to_node = peer.join(port.number, 1).await;
         a.knows(id).await;
         peers.push((peer, to_node));
@@ -187,7 +187,7 @@ async fn the_least_used_connection_is_closed_without_harm() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_makes_senders_wait() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.connect(port.number).await;
     let mut news = peer.news(1);
@@ -226,7 +226,7 @@ async fn a_peer_that_does_not_read_makes_senders_wait() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_does_not_hold_up_the_stop() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.connect(port.number).await;
     let mut news = peer.news(1);
@@ -250,7 +250,7 @@ async fn a_peer_that_does_not_read_does_not_hold_up_the_stop() {
 
 #[tokio::test]
 async fn bytes_on_a_connection_of_ours_do_not_hide_its_end() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.join(port.number, 1).await;
     node.knows("peer").await;

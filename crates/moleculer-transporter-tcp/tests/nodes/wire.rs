@@ -13,7 +13,7 @@ use crate::support::{Node, Peer, Port, is_silent, quiet};
 
 #[tokio::test]
 async fn first_contact() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let start = Node::start("a", quiet().port(port.number).urls([peer.url()]));
     let meet = async {
         // HELLO first, then what the node knows, then what it offers.
@@ -63,7 +63,7 @@ async fn first_contact() {
 
 #[tokio::test]
 async fn a_peer_that_comes_by_itself() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.connect(port.number).await;
     let request = json!({"online": {"peer": [1, 1, 5]}});
@@ -87,7 +87,7 @@ async fn a_peer_that_comes_by_itself() {
 async fn the_host_in_a_hello_follows_the_option() {
     let mut hosts = Vec::new();
     for use_hostname in [true, false] {
-        let peer = Peer::new("peer").await;
+        let peer = Peer::new("peer");
         let start = Node::start("a", quiet().use_hostname(use_hostname).urls([peer.url()]));
         let meet = async {
             let mut from_node = peer.accept().await;
@@ -117,7 +117,7 @@ async fn gossip_is_logged_on_demand() {
                 .with_writer(log.clone())
                 .finish(),
         );
-        let (port, peer) = (Port::new(), Peer::new("peer").await);
+        let (port, peer) = (Port::new(), Peer::new("peer"));
         let node = Node::start("a", quiet().port(port.number).debug(debug)).await;
         let _to_node = peer.join(port.number, 1).await;
         node.knows("peer").await;
@@ -156,7 +156,7 @@ impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
 
 #[tokio::test]
 async fn a_goodbye_is_said_and_flushed() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.join(port.number, 1).await;
     node.knows("peer").await;
@@ -182,7 +182,7 @@ async fn a_goodbye_is_said_and_flushed() {
 
 #[tokio::test]
 async fn a_goodbye_is_news_even_if_no_service_went() {
-    let peer = Peer::new("peer").await;
+    let peer = Peer::new("peer");
     let options = json!({"nodeID": "a", "internalServices": false});
     let start = BrokerBuilder::new(Plugins::core())
         .options(BrokerOptions::from_value(options).unwrap())
@@ -212,7 +212,7 @@ async fn a_goodbye_is_news_even_if_no_service_went() {
 
 #[tokio::test]
 async fn a_peer_is_reached_where_it_came_from() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = tokio::net::TcpStream::connect(("127.0.0.1", port.number)).await.unwrap();
     let hello = json!({"host": "nowhere.invalid", "port": peer.port});
@@ -229,7 +229,7 @@ async fn is_closed(stream: &mut tokio::net::TcpStream) -> bool {
 
 #[tokio::test]
 async fn a_node_that_is_said_to_be_gone_insists() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.join(port.number, 1).await;
     node.knows("peer").await;
@@ -245,7 +245,7 @@ async fn a_node_that_is_said_to_be_gone_insists() {
 
 #[tokio::test]
 async fn a_node_outdoes_its_earlier_run() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.join(port.number, 1).await;
     node.knows("peer").await;
@@ -268,7 +268,7 @@ async fn a_node_outdoes_its_earlier_run() {
 
 #[tokio::test]
 async fn gossip_of_another_version_is_ignored() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.connect(port.number).await;
     let mut news = peer.news(1);
@@ -288,7 +288,7 @@ async fn gossip_of_another_version_is_ignored() {
 
 #[tokio::test]
 async fn a_round_asks_who_is_online() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let transporter = quiet().gossip_period(Duration::from_secs(1));
     let node = Node::start("a", transporter.port(port.number)).await;
     let _to_node = peer.join(port.number, 7).await;
@@ -301,7 +301,7 @@ async fn a_round_asks_who_is_online() {
 
 #[tokio::test]
 async fn packets_keep_their_order() {
-    let (port, peer) = (Port::new(), Peer::new("peer").await);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
     let node = Node::start("a", quiet().port(port.number)).await;
     let mut to_node = peer.connect(port.number).await;
     let mut news = peer.news(1);

@@ -35,8 +35,9 @@ pub(crate) struct Port {
 impl Port {
     pub(crate) fn new() -> Self {
         let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
-        socket.set_reuse_address(true).unwrap();
+        // Only then may it be shared, or two could get the same one.
         socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
+        socket.set_reuse_address(true).unwrap();
         let number = socket.local_addr().unwrap().as_socket().unwrap().port();
         Self { number, _reserved: socket }
     }

@@ -1,6 +1,6 @@
 //! A peer made of bare sockets: sees and says exactly what is on the wire.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::BytesMut;
 use moleculer_core::protocol::{
@@ -8,6 +8,7 @@ use moleculer_core::protocol::{
     tcp::{Frame, FrameDecoder, put_frame},
 };
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -30,8 +31,13 @@ pub(crate) struct Accepted {
 }
 
 impl Peer {
-    pub(crate) async fn new(id: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    pub(crate) fn new(id: &str) -> Self {
+        // Unlike a listener of the library it gets a port that is not reserved.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(128).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(socket.into()).unwrap();
         let port = listener.local_addr().unwrap().port();
         Self { id: id.to_owned(), listener, port }
     }
