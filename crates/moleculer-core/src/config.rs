@@ -51,8 +51,6 @@ pub struct BrokerOptions {
     pub heartbeat_interval: Seconds,
     /// Silence after which a node counts as gone, in s. Default: 30.
     pub heartbeat_timeout: Seconds,
-    /// Time between looks for dependencies, in ms. Default: 1000.
-    pub dependency_interval: Millis,
     /// Longest wait for dependencies, in ms; 0 for ever. Default: 0.
     pub dependency_timeout: Millis,
     /// Options of the registry.
@@ -111,7 +109,6 @@ impl Default for BrokerOptions {
             max_call_level: 0,
             heartbeat_interval: Seconds(Duration::from_secs(10)),
             heartbeat_timeout: Seconds(Duration::from_secs(30)),
-            dependency_interval: Millis(Duration::from_secs(1)),
             dependency_timeout: Millis::default(),
             registry: RegistryOptions::default(),
             transit: TransitOptions::default(),
@@ -146,6 +143,8 @@ const ONLY_JAVASCRIPT: &[&str] = &[
     "ContextFactory",
     "skipProcessEventRegistration",
     "maxSafeObjectSize",
+    // Dependencies are told of, not polled for.
+    "dependencyInterval",
     "hotReload",
     "replOptions",
     "replCommands",
@@ -332,6 +331,9 @@ mod tests {
 
     #[test]
     fn javascript_only_keys_are_taken() {
-        BrokerOptions::from_value(json!({"hotReload": true, "metrics": false})).unwrap();
+        BrokerOptions::from_value(
+            json!({"hotReload": true, "dependencyInterval": 500, "metrics": false}),
+        )
+        .unwrap();
     }
 }

@@ -42,7 +42,5 @@ pub use self::{
 /// For the output of `moleculer-macros` only; no stable interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use futures_util::future::BoxFuture;
-
-    pub use crate::service::{run_handler, run_lifecycle};
+    pub use crate::service::run_handler;
 }

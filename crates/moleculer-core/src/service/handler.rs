@@ -176,8 +176,7 @@ impl<T: IntoBody, E: Into<Error>> Outcome for Result<T, E> {
 }
 
 /// Starts a lifecycle handler; as [`run_handler`], without a result.
-#[doc(hidden)]
-pub fn run_lifecycle<Fut, E>(future: Fut) -> BoxFuture<'static, Result<()>>
+pub(crate) fn run_lifecycle<Fut, E>(future: Fut) -> BoxFuture<'static, Result<()>>
 where
     Fut: Future<Output = Result<(), E>> + Send + 'static,
     E: Into<Error>,

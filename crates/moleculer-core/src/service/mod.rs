@@ -10,6 +10,5 @@ pub use self::{
     definition::{ActionDef, EventDef, Visibility},
     handler::{
         ActionFn, EventFn, FromContext, Handler, Meta, Params, SharedParams, State, run_handler,
-        run_lifecycle,
     },
 };
