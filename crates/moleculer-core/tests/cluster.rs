@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use moleculer_core::{
-    Action, Context, Error, ErrorKind, Event, InProcessNetwork, Object, Params, ProtocolVersion,
-    Result, Service, ServiceBroker, State, Value, Visibility,
+    Action, Context, Error, ErrorKind, Event, Host, InProcessNetwork, Object, Params,
+    ProtocolVersion, Result, Service, ServiceBroker, State, Transporter, TransporterCapabilities,
+    Value, Visibility, protocol::Topic,
 };
 use serde_json::json;
 
@@ -286,4 +288,52 @@ async fn running_requests_are_limited_and_none_is_lost() {
         result.unwrap();
     }
     assert_eq!(running.1.load(Ordering::Relaxed), 4);
+}
+
+/// A medium that can never be reached; counts the attempts.
+#[derive(Debug, Default)]
+struct Unreachable(Arc<AtomicUsize>);
+
+impl Transporter for Unreachable {
+    fn name(&self) -> &'static str {
+        "Unreachable"
+    }
+    fn capabilities(&self) -> TransporterCapabilities {
+        TransporterCapabilities::default()
+    }
+    async fn connect(&self, _: Host) -> Result<()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Err(Error::new(ErrorKind::Retryable, "no route"))
+    }
+    async fn subscribe(&self, _: Vec<Topic>) -> Result<()> {
+        Ok(())
+    }
+    async fn publish(&self, _: &Topic, _: Bytes) -> Result<()> {
+        Ok(())
+    }
+    async fn disconnect(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_connection_is_retried_unless_that_is_switched_off() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let builder = || support::local().transporter(Unreachable(attempts.clone()));
+    let start = tokio::time::timeout(Duration::from_secs(12), builder().start());
+    assert!(start.await.is_err());
+    assert_eq!(attempts.swap(0, Ordering::Relaxed), 3); // at 0, 5 and 10 s
+
+    let options = json!({"transit": {"disableReconnect": true}});
+    let options = moleculer_core::BrokerOptions::from_value(options).unwrap();
+    let error = builder().options(options).start().await.unwrap_err();
+    assert_eq!((error.message(), attempts.load(Ordering::Relaxed)), ("no route", 1));
+}
+
+#[tokio::test]
+async fn the_internal_service_can_be_switched_off() {
+    let options = moleculer_core::BrokerOptions::from_value(json!({"internalServices": false}));
+    let broker = support::local().options(options.unwrap()).start().await.unwrap();
+    let error = broker.call::<Value>("$node.list", ()).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::ServiceNotFound);
 }
