@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     Error, ErrorKind, Result,
+    body::BodyStream,
     broker::{Call, Emit, ServiceBroker},
     registry::{ActionEndpoint, EventEndpoint},
 };
@@ -83,6 +84,8 @@ pub(crate) struct Extra {
     /// What the call or the packet asks for; zero switches the timeout off.
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: OnceLock<Deadline>,
+    /// Remains, empty, when the stream has been taken.
+    pub(crate) stream: Option<Mutex<Option<BodyStream>>>,
 }
 
 /// When a call started and how long it may take.
@@ -255,6 +258,18 @@ impl Context {
     /// The params for the handler: moved out unless somebody needs them later.
     pub(crate) fn handler_payload(&self) -> Payload {
         std::mem::take(&mut *self.lock_params())
+    }
+
+    /// Whether the call came with a stream, taken or not. Such a call cannot be
+    /// made again.
+    pub fn has_stream(&self) -> bool {
+        self.0.extra.get().is_some_and(|extra| extra.stream.is_some())
+    }
+
+    /// The stream that came with the call, for the first one who takes it.
+    pub fn take_stream(&self) -> Option<BodyStream> {
+        let stream = self.0.extra.get()?.stream.as_ref()?;
+        lock(stream).take()
     }
 
     /// A copy of the metadata.

@@ -20,7 +20,7 @@ pub use moleculer_protocol as protocol;
 pub use moleculer_protocol::{NodeId, Object, PacketId, Payload, ProtocolVersion, Value};
 
 pub use self::{
-    body::{Body, FromBody, IntoBody},
+    body::{Body, BodyStream, ByteStream, FromBody, IntoBody, ObjectStream},
     broker::{BrokerBuilder, Call, CallFuture, Emit, EmitFuture, Response, ServiceBroker},
     config::{BrokerOptions, Millis, RegistryOptions, Seconds, TransitOptions, strict},
     context::{Context, EventKind},

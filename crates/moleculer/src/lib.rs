@@ -1,18 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-#[doc(hidden)]
-pub use moleculer_core::__private;
-pub use moleculer_core::{
-    Action, ActionDef, ActionFn, ActionSite, Body, BrokerBuilder, BrokerOptions, Call, CallFuture,
-    Chain, Context, Delivery, Discoverer, DynDiscoverer, DynTransporter, Emit, EmitFuture, Error,
-    ErrorKind, Event, EventDef, EventFn, EventKind, EventSite, Flow, FromBody, FromContext,
-    Handler, Host, InProcessNetwork, InProcessTransporter, IntoBody, IntoService, IntoTransporter,
-    LocalDiscoverer, Meta, Middleware, Millis, NodeId, NodeView, Object, PacketId, Params, Payload,
-    PeerAddress, PluginSource, Plugins, ProtocolVersion, RegistryOptions, Response, Result,
-    Seconds, SerializerPlugin, Service, ServiceBroker, ServiceBuilder, SharedParams, State,
-    TransitOptions, Transporter, TransporterCapabilities, TransporterPlugin, TryPublishError,
-    Value, Visibility, protocol, strict,
-};
+#[doc(inline)]
+pub use moleculer_core::*;
 #[cfg(feature = "macros")]
 pub use moleculer_macros::service;
 

@@ -4,7 +4,7 @@ use std::{
     fmt,
     marker::PhantomData,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{self, Poll},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use moleculer_protocol::{NodeId, Object, PacketId, Payload, Value};
 
 use super::ServiceBroker;
 use crate::{
-    Body, Context, Error, ErrorKind, FromBody, Result,
+    Body, BodyStream, Context, Error, ErrorKind, FromBody, Result,
     context::Extra,
     registry::{ActionEndpoint, Lookup},
 };
@@ -60,6 +60,7 @@ struct CallOptions {
     meta: Object,
     headers: Object,
     request_id: Option<PacketId>,
+    stream: Option<BodyStream>,
 }
 
 impl<'a, R> Call<'a, R> {
@@ -109,6 +110,14 @@ impl<'a, R> Call<'a, R> {
     /// Sets the id of the whole chain of calls. Default: the id of the root call.
     pub fn request_id(self, id: impl Into<PacketId>) -> Self {
         self.set(|options| options.request_id = Some(id.into()))
+    }
+
+    /// Sends a stream along with the params: a
+    /// [`ByteStream`](crate::ByteStream) or an
+    /// [`ObjectStream`](crate::ObjectStream). The handler pulls it; it is
+    /// dropped with the call.
+    pub fn stream(self, stream: impl Into<BodyStream>) -> Self {
+        self.set(|options| options.stream = Some(stream.into()))
     }
 
     /// Awaits the metadata and headers as well as the value.
@@ -208,6 +217,7 @@ impl CallOptions {
             timeout: self.timeout,
             headers: self.headers,
             request_id: self.request_id,
+            stream: self.stream.map(|stream| Mutex::new(Some(stream))),
             ..Extra::default()
         };
         (self.meta, Box::new(extra))

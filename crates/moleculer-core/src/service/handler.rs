@@ -22,7 +22,8 @@ pub type EventFn = Arc<dyn Fn(Context) -> BoxFuture<'static, Result<()>> + Send 
 
 /// Something that a handler can ask for as an argument.
 ///
-/// Provided: [`Params`], [`SharedParams`], [`Meta`], [`State`] and
+/// Provided: [`Params`], [`SharedParams`], [`Meta`], [`State`],
+/// [`ByteStream`](crate::ByteStream), [`ObjectStream`](crate::ObjectStream) and
 /// [`Context`]; add your own by implementing this.
 ///
 /// ```
@@ -40,7 +41,7 @@ pub type EventFn = Arc<dyn Fn(Context) -> BoxFuture<'static, Result<()>> + Send 
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a handler",
     label = "not something that can be taken from a context",
-    note = "arguments are `Params<T>`, `SharedParams<T>`, `Meta<T>`, `State<S>`, `Context`, or your own `FromContext`"
+    note = "arguments are `Params<T>`, `SharedParams<T>`, `Meta<T>`, `State<S>`, `Context`, `ByteStream`, `ObjectStream<T>`, or your own `FromContext`"
 )]
 pub trait FromContext<S>: Sized {
     /// Takes it from the context or the service's state.

@@ -36,6 +36,9 @@ impl Transit {
     fn send_request(&self, ctx: &Context) -> Result<(Guard, Option<(Topic, Bytes)>)> {
         let endpoint = ctx.action_endpoint().ok_or_else(crate::broker::stopped)?;
         self.check_connected()?;
+        if ctx.has_stream() {
+            return Err(Error::internal("streams do not yet travel to other nodes"));
+        }
         let node = &endpoint.node;
         let id = ctx.id();
         let guard = self.pending.insert(

@@ -101,8 +101,8 @@ impl Transit {
         result: Result<Body>,
     ) -> Result<Bytes> {
         let encode = |result: Result<Body>| {
-            let (success, data, error) = match result {
-                Ok(body) => (true, body.into_payload(), None),
+            let (success, data, error) = match result.and_then(Body::into_payload) {
+                Ok(data) => (true, data, None),
                 Err(error) => (false, Payload::null(), Some(error.to_wire(&self.node_id))),
             };
             let headers = || ctx.map(Context::response_headers).unwrap_or_default();

@@ -1,16 +1,21 @@
 //! The body of a message: what a handler takes and gives.
 
+mod stream;
+
 use moleculer_protocol::{DecodeError, Payload};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use self::stream::{BodyStream, ByteStream, ObjectStream};
 use crate::{Error, Result};
 
 /// The result of an action.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub enum Body {
     /// A value.
     Payload(Payload),
+    /// A stream of bytes or values.
+    Stream(BodyStream),
     /// No value; on the wire the member is absent.
     #[default]
     Empty,
@@ -18,15 +23,21 @@ pub enum Body {
 
 impl Body {
     /// The value, nothing if there is none.
-    pub fn into_payload(self) -> Payload {
+    ///
+    /// # Errors
+    ///
+    /// When it is a stream.
+    pub fn into_payload(self) -> Result<Payload> {
         match self {
-            Self::Payload(payload) => payload,
-            Self::Empty => Payload::nothing(),
+            Self::Payload(payload) => Ok(payload),
+            Self::Empty => Ok(Payload::nothing()),
+            Self::Stream(_) => Err(stream::misfit("a stream, not a value")),
         }
     }
 }
 
-/// What a handler may return: every serializable value.
+/// What a handler may return: every serializable value, [`ByteStream`] and
+/// [`ObjectStream`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a handler",
     label = "not serializable, or not `Send + Sync + 'static`",
@@ -43,7 +54,8 @@ impl<T: Serialize + Send + Sync + 'static> IntoBody for T {
     }
 }
 
-/// What a caller may ask for: every deserializable value.
+/// What a caller may ask for: every deserializable value, [`ByteStream`],
+/// [`ObjectStream`], and [`Body`] as it is.
 pub trait FromBody: Sized {
     /// Takes it out of a body.
     ///
@@ -60,8 +72,21 @@ impl<T: DeserializeOwned + Send + Sync + 'static> FromBody for T {
         let taken = match body {
             Body::Payload(payload) => payload.take(),
             Body::Empty => Payload::nothing().take(),
+            Body::Stream(_) => return Err(stream::misfit("a stream, not a value")),
         };
         taken.map_err(misfit)
+    }
+}
+
+impl FromBody for Body {
+    fn from_body(body: Body) -> Result<Self> {
+        Ok(body)
+    }
+}
+
+impl IntoBody for Body {
+    fn into_body(self) -> Body {
+        self
     }
 }
 
