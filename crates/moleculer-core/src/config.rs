@@ -87,6 +87,8 @@ pub struct TransitOptions {
     /// reading where its medium can wait; elsewhere the request is refused
     /// with `QueueIsFullError`. Default: 10 000.
     pub max_running_requests: usize,
+    /// Most bytes of a stream in one packet; 0 for no limit. Default: 262 144.
+    pub max_chunk_size: usize,
     /// Whether a failed first connection is final. Default: false, it is
     /// retried every 5 s.
     pub disable_reconnect: bool,
@@ -129,6 +131,7 @@ impl Default for TransitOptions {
         Self {
             max_queue_size: 50_000,
             max_running_requests: 10_000,
+            max_chunk_size: 256 * 1024,
             disable_reconnect: false,
             disable_version_check: false,
             service_changed_debounce_time: Millis(Duration::from_secs(1)),

@@ -266,6 +266,11 @@ impl Context {
         self.0.extra.get().is_some_and(|extra| extra.stream.is_some())
     }
 
+    pub(crate) fn has_object_stream(&self) -> bool {
+        let stream = self.0.extra.get().and_then(|extra| extra.stream.as_ref());
+        stream.is_some_and(|stream| matches!(&*lock(stream), Some(BodyStream::Objects(_))))
+    }
+
     /// The stream that came with the call, for the first one who takes it.
     pub fn take_stream(&self) -> Option<BodyStream> {
         let stream = self.0.extra.get()?.stream.as_ref()?;

@@ -188,6 +188,11 @@ impl ServiceBroker {
         &self.0.options
     }
 
+    /// Number of streams from other nodes that have not ended.
+    pub fn incoming_streams(&self) -> usize {
+        self.transit().map_or(0, |transit| transit.incoming_streams())
+    }
+
     /// Number of requests to other nodes that wait for a response.
     pub fn pending_requests(&self) -> usize {
         self.0.transit.get().map_or(0, |transit| transit.pending())

@@ -8,12 +8,16 @@ use std::{
 use futures_util::future::join_all;
 use moleculer_protocol::{
     EventPacket, NodeId, Object, Packet, PacketBody, PacketKind, PacketVersion, PingPacket,
-    PongPacket, ResponsePacket, Topic, Value,
+    PongPacket, RequestPacket, ResponsePacket, Topic, Value, WireError,
 };
 
-use super::{Transit, pending::Answer};
+use super::{
+    Transit,
+    pending::Answer,
+    stream::{Key, Marks, Opened, Part, Side},
+};
 use crate::{
-    Delivery, Error, EventKind, Flow, ServiceBroker,
+    Body, Delivery, Error, EventKind, Flow, ServiceBroker,
     broker::{Origin, PacketOrigin, Phase, Sent},
 };
 
@@ -44,8 +48,12 @@ impl Transit {
         let own = packet.sender == self.node_id;
         let sender = packet.sender;
         match packet.body {
-            PacketBody::Request(request) => self.on_request(broker, sender, *request),
-            PacketBody::Response(response) => self.on_response(&sender, *response),
+            PacketBody::Request(request) => {
+                self.on_request_packet(broker, sender, *request, delivery.bytes.len());
+            }
+            PacketBody::Response(response) => {
+                self.on_response_packet(&sender, *response, delivery.bytes.len());
+            }
             PacketBody::Event(event) => on_event(broker, sender, *event),
             PacketBody::Info(info) if own => {
                 if info.instance_id != broker.inner().instance_id {
@@ -80,12 +88,66 @@ impl Transit {
         fits
     }
 
-    fn on_response(&self, sender: &NodeId, response: ResponsePacket) {
-        let ResponsePacket { id, meta, headers, success, data, error, .. } = response;
+    /// A request, or a part of the stream that came along with one.
+    fn on_request_packet(
+        self: &Arc<Self>,
+        broker: &ServiceBroker,
+        sender: NodeId,
+        mut request: RequestPacket,
+        size: usize,
+    ) {
+        let chunk = request.stream == Some(true);
+        let Some(seq) = place(chunk, request.seq) else {
+            return self.on_request(broker, sender, request, None);
+        };
+        let marks = Marks::take(&mut request.meta, request.headers.as_mut());
+        let key = Key { sender, id: request.id.clone(), side: Side::Request };
+        if seq == 0 {
+            let sender = key.sender.clone();
+            if let Opened::New(stream) = self.incoming.open(key, marks.objects) {
+                self.on_request(broker, sender, request, Some(stream));
+            }
+            return;
+        }
+        let part = if chunk {
+            Part::Chunk(request.params)
+        } else {
+            let error = marks.error.map(|error| WireError::from_value(error).unwrap_or_default());
+            Part::End(error.map(|error| Error::from_wire(error, &key.sender)))
+        };
+        self.incoming.push(&key, seq, part, size);
+    }
+
+    /// A response, or a part of the stream that is one.
+    fn on_response_packet(&self, sender: &NodeId, mut response: ResponsePacket, size: usize) {
+        let chunk = response.stream == Some(true);
+        let Some(seq) = place(chunk, response.seq) else {
+            let data = Body::Payload(std::mem::take(&mut response.data));
+            return self.on_response(sender, response, data);
+        };
+        let marks = Marks::take(&mut response.meta, response.headers.as_mut());
+        let key = Key { sender: sender.clone(), id: response.id.clone(), side: Side::Response };
+        let awaited = self.pending.contains(&response.id);
+        if seq == 0 && awaited {
+            if let Opened::New(stream) = self.incoming.open(key, marks.objects) {
+                self.on_response(sender, response, Body::Stream(stream));
+            }
+        } else if awaited || self.incoming.knows(&key) {
+            let part = if chunk {
+                Part::Chunk(response.data)
+            } else {
+                Part::End(response.error.map(|error| Error::from_wire(error, sender)))
+            };
+            self.incoming.push(&key, seq, part, size);
+        }
+    }
+
+    fn on_response(&self, sender: &NodeId, response: ResponsePacket, value: Body) {
+        let ResponsePacket { id, meta, headers, success, error, .. } = response;
         let headers = headers.unwrap_or_default();
         let found = self.pending.complete(&id, || {
             if success {
-                return Ok(Answer { value: data, meta, headers });
+                return Ok(Answer { value, meta, headers });
             }
             let error = error.unwrap_or_default();
             Err(Answer { value: Error::from_wire(error, sender), meta, headers })
@@ -105,6 +167,12 @@ impl Transit {
             }
         });
     }
+}
+
+/// The place of a packet in a stream; `None` for one that belongs to none.
+fn place(chunk: bool, seq: Option<u64>) -> Option<u64> {
+    let seq = seq.unwrap_or(0);
+    (chunk || seq > 0).then_some(seq)
 }
 
 fn on_event(broker: &ServiceBroker, sender: NodeId, packet: EventPacket) {

@@ -5,6 +5,7 @@ mod inbound;
 mod outbound;
 mod pending;
 mod request;
+mod stream;
 
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use std::{
 use moleculer_protocol::{NodeId, PacketKind, ProtocolVersion, Serializer, Topic};
 use tokio::sync::Notify;
 
-use self::{host::TransitHost, pending::Pending};
+use self::{host::TransitHost, pending::Pending, stream::Incoming};
 use crate::{
     ActionFn, Host, Object, Result, ServiceBroker,
     broker::{Phase, WeakBroker},
@@ -39,6 +40,9 @@ pub(crate) struct Transit {
     protocol: ProtocolVersion,
     disable_version_check: bool,
     pending: Pending,
+    /// Streams that other nodes send.
+    incoming: Incoming,
+    max_chunk_size: usize,
     /// Incoming requests that run now, and their limit.
     running: AtomicUsize,
     max_running: usize,
@@ -67,6 +71,8 @@ impl Transit {
             protocol: options.protocol,
             disable_version_check: options.transit.disable_version_check,
             pending: Pending::new(options.transit.max_queue_size),
+            incoming: Incoming::default(),
+            max_chunk_size: options.transit.max_chunk_size,
             running: AtomicUsize::new(0),
             max_running: options.transit.max_running_requests.max(1),
             room: Notify::new(),
@@ -82,6 +88,11 @@ impl Transit {
     /// Number of requests that wait for a response.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()
+    }
+
+    /// Number of streams that other nodes send and that have not ended.
+    pub(crate) fn incoming_streams(&self) -> usize {
+        self.incoming.len()
     }
 
     /// Whether this protocol version has headers.
@@ -175,6 +186,7 @@ impl Transit {
             tracing::warn!(%error, transporter = self.transporter_name(), "not disconnected cleanly");
         }
         self.pending.reject_all();
+        self.incoming.node_gone(None);
     }
 
     /// The handler of every action of other nodes: sends the request.
@@ -189,5 +201,6 @@ impl Transit {
     /// A node is gone: what waits for it is rejected.
     pub(crate) fn node_gone(&self, node: &NodeId) {
         self.pending.reject_node(node);
+        self.incoming.node_gone(Some(node));
     }
 }

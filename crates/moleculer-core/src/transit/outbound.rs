@@ -5,14 +5,23 @@ use std::sync::{Arc, atomic::Ordering};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use moleculer_protocol::{
-    EventPacket, NodeId, Packet, PacketBody, PacketKind, Payload, RequestPacket, Topic,
+    EventPacket, NodeId, Packet, PacketBody, PacketKind, Payload, ProtocolVersion, RequestPacket,
+    Topic,
 };
 
-use super::{Transit, pending::Guard};
+use super::{
+    Transit,
+    pending::Guard,
+    stream::{Upload, mark_objects},
+};
 use crate::{Body, Context, Error, ErrorKind, Object, Result, Value, transporter::TryPublishError};
 
 /// Room for a small packet, so that most are encoded without growing.
 const FIRST_BUFFER: usize = 512;
+
+/// A request on its way: who waits for the response, what found no room, and
+/// the packet if a stream comes after it.
+type Sent = (Guard, Option<(Topic, Bytes)>, Option<Box<RequestPacket>>);
 
 impl Transit {
     /// Sends the request of a context and waits for its response. What can be
@@ -20,25 +29,28 @@ impl Transit {
     pub(super) fn request(self: Arc<Self>, ctx: &Context) -> BoxFuture<'static, Result<Body>> {
         match self.send_request(ctx) {
             Err(error) => Box::pin(std::future::ready(Err(error))),
-            Ok((guard, unsent)) => {
+            Ok((guard, unsent, opening)) => {
                 let ctx = ctx.clone();
                 Box::pin(async move {
                     if let Some((topic, bytes)) = unsent {
                         self.transporter.publish_dyn(&topic, bytes).await?;
                     }
-                    self.receive_response(&ctx, guard).await
+                    let upload = opening.and_then(|opening| self.start_upload(&ctx, *opening));
+                    let result = self.receive_response(&ctx, guard).await;
+                    if let Some(upload) = upload.filter(|_| result.is_ok()) {
+                        upload.release();
+                    }
+                    result
                 })
             }
         }
     }
 
-    /// Gives the packet back if the transporter has no room for it now.
-    fn send_request(&self, ctx: &Context) -> Result<(Guard, Option<(Topic, Bytes)>)> {
+    /// Gives the bytes back if the transporter has no room for them now, and
+    /// the packet if a stream comes after it.
+    fn send_request(&self, ctx: &Context) -> Result<Sent> {
         let endpoint = ctx.action_endpoint().ok_or_else(crate::broker::stopped)?;
         self.check_connected()?;
-        if ctx.has_stream() {
-            return Err(Error::internal("streams do not yet travel to other nodes"));
-        }
         let node = &endpoint.node;
         let id = ctx.id();
         let guard = self.pending.insert(
@@ -57,7 +69,7 @@ impl Transit {
             ));
         }
         let params = ctx.payload();
-        let request = RequestPacket {
+        let mut request = RequestPacket {
             action: endpoint.name.clone(),
             params: if params.is_nothing() { Payload::empty() } else { params },
             meta: ctx.meta(),
@@ -72,16 +84,46 @@ impl Transit {
             seq: None,
             id,
         };
+        let opening = ctx
+            .has_stream()
+            .then(|| self.open_stream(ctx, &mut request).map(|()| Box::new(request.clone())));
+        let opening = opening.transpose()?;
         let topic = Topic::node(PacketKind::Request, node.id.clone());
         let bytes = self.encode(PacketBody::Request(Box::new(request)))?;
         let unsent = self.try_publish(&topic, bytes)?;
-        Ok((guard, unsent.map(|bytes| (topic, bytes))))
+        Ok((guard, unsent.map(|bytes| (topic, bytes)), opening))
+    }
+
+    /// Makes a request the first packet of a stream.
+    fn open_stream(&self, ctx: &Context, request: &mut RequestPacket) -> Result<()> {
+        if self.protocol == ProtocolVersion::V4 {
+            // There the stream takes the place of the params.
+            let params = std::mem::replace(&mut request.params, Payload::null()).to_value()?;
+            let empty = params.as_object().is_some_and(Object::is_empty);
+            if !(empty || matches!(params, Value::Null | Value::Undefined)) {
+                let message = "protocol 4 carries no params beside a stream; put them into the \
+                               metadata, or use protocol 5";
+                return Err(Error::client(400, "PARAMS_WITH_STREAM", message));
+            }
+        }
+        if ctx.has_object_stream() {
+            mark_objects(&mut request.meta, &mut request.headers);
+        }
+        request.stream = Some(true);
+        request.seq = Some(0);
+        Ok(())
+    }
+
+    fn start_upload(self: &Arc<Self>, ctx: &Context, opening: RequestPacket) -> Option<Upload> {
+        let node = ctx.action_endpoint()?.node.id.clone();
+        let broker = self.broker.upgrade()?;
+        Some(self.clone().upload(&broker.inner().tasks, node, opening, ctx.take_stream()?))
     }
 
     async fn receive_response(&self, ctx: &Context, mut guard: Guard) -> Result<Body> {
         let reply = guard.reply().await;
         let (meta, headers, result) = match reply {
-            Some(Ok(answer)) => (answer.meta, answer.headers, Ok(Body::Payload(answer.value))),
+            Some(Ok(answer)) => (answer.meta, answer.headers, Ok(answer.value)),
             Some(Err(answer)) => (answer.meta, answer.headers, Err(answer.value)),
             None => return Err(crate::broker::stopped()),
         };

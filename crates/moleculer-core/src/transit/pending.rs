@@ -10,10 +10,10 @@ use std::{
 };
 
 use foldhash::quality::RandomState;
-use moleculer_protocol::{NodeId, Object, PacketId, Payload};
+use moleculer_protocol::{NodeId, Object, PacketId};
 use tokio::sync::oneshot;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Body, Error, ErrorKind, Result};
 
 /// The waiting requests. Every entry is owned by a [`Guard`], so none can
 /// stay behind.
@@ -39,7 +39,7 @@ struct Entry {
 pub(super) type Reply = std::result::Result<Answer, Answer<Error>>;
 
 /// The result, or the error, and what came along.
-pub(super) struct Answer<T = Payload> {
+pub(super) struct Answer<T = Body> {
     pub(super) value: T,
     pub(super) meta: Object,
     pub(super) headers: Object,
@@ -84,6 +84,11 @@ impl Pending {
             self.count.fetch_sub(1, Ordering::AcqRel);
         }
         Ok(Guard { shards: self.shards.clone(), count: self.count.clone(), shard, id, reply })
+    }
+
+    /// Whether somebody waits for the response to this request.
+    pub(super) fn contains(&self, id: &PacketId) -> bool {
+        self.lock(self.shard_of(id)).contains_key(id)
     }
 
     /// Takes the request out; `None` for a response that nobody waits for.
@@ -173,7 +178,7 @@ mod tests {
     }
 
     fn ok() -> Reply {
-        Ok(Answer { value: Payload::nothing(), meta: Object::new(), headers: Object::new() })
+        Ok(Answer { value: Body::Empty, meta: Object::new(), headers: Object::new() })
     }
 
     #[tokio::test]

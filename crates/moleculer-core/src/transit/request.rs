@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
@@ -14,9 +14,9 @@ use moleculer_protocol::{
 };
 use tokio::time::Instant;
 
-use super::Transit;
+use super::{Transit, stream::mark_objects};
 use crate::{
-    Body, Context, Error, ErrorKind, Result, ServiceBroker, Visibility,
+    Body, BodyStream, Context, Error, ErrorKind, Result, ServiceBroker, Visibility,
     broker::Phase,
     context::{ContextInit, Extra},
     registry::{ActionEndpoint, Lookup},
@@ -33,6 +33,7 @@ impl Transit {
         broker: &ServiceBroker,
         sender: NodeId,
         request: RequestPacket,
+        stream: Option<BodyStream>,
     ) {
         let id = request.id.clone();
         let slot = Slot::take(self);
@@ -50,7 +51,7 @@ impl Transit {
         let chain = if plain { &endpoint.plain } else { &endpoint.full };
         let ctx = Context::for_action(
             endpoint.clone(),
-            request_context(sender.clone(), request, timeout),
+            request_context(sender.clone(), request, timeout, stream),
         );
         let answer =
             Answer { transit: self.clone(), to: sender, id, ctx: Some(ctx.clone()), _slot: slot };
@@ -99,28 +100,49 @@ impl Transit {
         id: &PacketId,
         ctx: Option<&Context>,
         result: Result<Body>,
-    ) -> Result<Bytes> {
+    ) -> Result<(Bytes, Option<Download>)> {
         let encode = |result: Result<Body>| {
-            let (success, data, error) = match result.and_then(Body::into_payload) {
-                Ok(data) => (true, data, None),
-                Err(error) => (false, Payload::null(), Some(error.to_wire(&self.node_id))),
-            };
-            let headers = || ctx.map(Context::response_headers).unwrap_or_default();
-            self.encode(PacketBody::Response(Box::new(ResponsePacket {
-                id: id.clone(),
-                meta: ctx.map(Context::meta).unwrap_or_default(),
-                headers: self.has_headers().then(headers),
-                success,
-                data,
-                error,
-                stream: None,
-                seq: None,
-            })))
+            let (packet, stream) = self.response(id, ctx, result);
+            let opening = stream.map(|stream| Download { opening: packet.clone(), stream });
+            Ok((self.encode(PacketBody::Response(Box::new(packet)))?, opening))
         };
-        encode(result).or_else(|error| {
+        encode(result).or_else(|error: Error| {
             tracing::error!(%id, %error, "a result cannot be sent");
             encode(Err(error))
         })
+    }
+
+    fn response(
+        &self,
+        id: &PacketId,
+        ctx: Option<&Context>,
+        result: Result<Body>,
+    ) -> (ResponsePacket, Option<BodyStream>) {
+        let headers = || ctx.map(Context::response_headers).unwrap_or_default();
+        let mut packet = ResponsePacket {
+            id: id.clone(),
+            meta: ctx.map(Context::meta).unwrap_or_default(),
+            headers: self.has_headers().then(headers),
+            success: result.is_ok(),
+            data: Payload::null(),
+            error: None,
+            stream: None,
+            seq: None,
+        };
+        match result {
+            Ok(Body::Payload(payload)) => packet.data = payload,
+            Ok(Body::Empty) => packet.data = Payload::nothing(),
+            Err(error) => packet.error = Some(error.to_wire(&self.node_id)),
+            Ok(Body::Stream(stream)) => {
+                if matches!(stream, BodyStream::Objects(_)) {
+                    mark_objects(&mut packet.meta, &mut packet.headers);
+                }
+                packet.stream = Some(true);
+                packet.seq = Some(0);
+                return (packet, Some(stream));
+            }
+        }
+        (packet, None)
     }
 }
 
@@ -140,46 +162,63 @@ struct Answer {
     _slot: Slot,
 }
 
+/// A response that is a stream, once its first packet is made.
+struct Download {
+    opening: ResponsePacket,
+    stream: BodyStream,
+}
+
+/// What is left to do when a response has been given to the transporter.
+#[derive(Default)]
+struct Rest {
+    /// The response itself: there was no room for it.
+    unsent: Option<(Topic, Bytes)>,
+    download: Option<Download>,
+}
+
 impl Answer {
     async fn run(self, running: BoxFuture<'static, Result<Body>>) {
         let result = AssertUnwindSafe(running).catch_unwind().await;
         let result = result.unwrap_or_else(|panic| Err(panic_error(&*panic)));
-        if let Some((topic, bytes)) = self.send(result) {
-            let sent = self.transit.transporter.publish_dyn(&topic, bytes).await;
-            self.log(sent);
-        }
+        let rest = self.send(result);
+        self.complete(rest).await;
     }
 
     /// Answers without waiting; what cannot leave now gets a task.
     fn finish(self, broker: &ServiceBroker, result: Result<Body>) {
-        if let Some((topic, bytes)) = self.send(result) {
-            broker.inner().tasks.spawn(async move {
-                let sent = self.transit.transporter.publish_dyn(&topic, bytes).await;
-                self.log(sent);
-            });
+        let rest = self.send(result);
+        if rest.unsent.is_some() || rest.download.is_some() {
+            broker.inner().tasks.spawn(async move { self.complete(rest).await });
         }
     }
 
-    /// Gives the response back if the transporter has no room for it now.
-    fn send(&self, result: Result<Body>) -> Option<(Topic, Bytes)> {
-        let topic = Topic::node(PacketKind::Response, self.to.clone());
-        let sent = self
-            .transit
-            .encode_response(&self.id, self.ctx.as_ref(), result)
-            .and_then(|bytes| self.transit.try_publish(&topic, bytes));
-        match sent {
-            Ok(unsent) => unsent.map(|bytes| (topic, bytes)),
-            Err(error) => {
-                self.log(Err(error));
-                None
-            }
+    fn send(&self, result: Result<Body>) -> Rest {
+        let sent = self.transit.encode_response(&self.id, self.ctx.as_ref(), result).and_then(
+            |(bytes, download)| {
+                let topic = Topic::node(PacketKind::Response, self.to.clone());
+                let unsent = self.transit.try_publish(&topic, bytes)?;
+                Ok(Rest { unsent: unsent.map(|bytes| (topic, bytes)), download })
+            },
+        );
+        sent.unwrap_or_else(|error| {
+            self.log(&error);
+            Rest::default()
+        })
+    }
+
+    async fn complete(&self, rest: Rest) {
+        if let Some((topic, bytes)) = rest.unsent
+            && let Err(error) = self.transit.transporter.publish_dyn(&topic, bytes).await
+        {
+            return self.log(&error);
+        }
+        if let Some(Download { opening, stream }) = rest.download {
+            self.transit.download(self.to.clone(), opening, stream).await;
         }
     }
 
-    fn log(&self, sent: Result<()>) {
-        if let Err(error) = sent {
-            tracing::warn!(id = %self.id, node_id = %self.to, %error, "a response was not sent");
-        }
+    fn log(&self, error: &Error) {
+        tracing::warn!(id = %self.id, node_id = %self.to, %error, "a response was not sent");
     }
 }
 
@@ -210,6 +249,7 @@ fn request_context(
     sender: NodeId,
     request: RequestPacket,
     timeout: Option<Duration>,
+    stream: Option<BodyStream>,
 ) -> ContextInit {
     ContextInit {
         params: request.params,
@@ -225,6 +265,7 @@ fn request_context(
             headers: request.headers.unwrap_or_default(),
             tracing: request.tracing,
             timeout,
+            stream: stream.map(|stream| Mutex::new(Some(stream))),
             ..Extra::default()
         })),
     }
