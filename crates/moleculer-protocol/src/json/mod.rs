@@ -155,6 +155,20 @@ mod tests {
         assert_eq!(text(&u64::MAX), "18446744073709551615");
     }
 
+    /// Without the feature `float_roundtrip` of `serde_json` they come out one
+    /// step beside what JavaScript wrote.
+    #[test]
+    fn numbers_of_many_digits_are_read_exactly() {
+        for (digits, expected) in [
+            ("-2147900769925477.4e6", -2_147_900_769_925_477_400_000.0),
+            ("863.4277325837063", 863.427_732_583_706_3),
+            ("2.5777777777777775e79", 2.577_777_777_777_777_5e79),
+        ] {
+            assert_eq!(from_slice::<f64>(digits.as_bytes()).unwrap(), expected, "{digits}");
+            assert_eq!(from_slice::<Value>(digits.as_bytes()).unwrap(), Value::Float(expected));
+        }
+    }
+
     #[test]
     fn bytes_take_the_buffer_form_both_ways() {
         #[derive(Debug, PartialEq, Serialize, Deserialize)]
