@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{report::Require, suites::Suite, tools::Tool};
+use crate::{fuzz::FuzzArgs, report::Require, suites::Suite, tools::Tool};
 
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -12,13 +12,18 @@ commands:
                  that are ignored without a reason (CI=true implies it)
       --only     runs these suites instead of all
   bench [ARGS..]
-      runs the benchmarks; ARGS go to them (`--help` lists theirs)";
+      runs the benchmarks; ARGS go to them (`--help` lists theirs)
+  fuzz [--seconds N] [TARGET..]
+      looks for inputs that break a decoder, N seconds (60) for each target";
+
+const COMMANDS: &str = "test, bench, fuzz, help";
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     Help,
     Test(TestArgs),
     Bench(Vec<String>),
+    Fuzz(FuzzArgs),
 }
 
 #[derive(Debug, PartialEq)]
@@ -38,9 +43,10 @@ impl Command {
         match args.next().as_deref() {
             Some("test") => parse_test(args),
             Some("bench") => Ok(Self::Bench(args.collect())),
+            Some("fuzz") => parse_fuzz(args),
             Some("help" | "--help" | "-h") => Ok(Self::Help),
-            Some(other) => Err(format!("unknown command `{other}`; valid: test, bench, help")),
-            None => Err("no command given; valid: test, bench, help".to_owned()),
+            Some(other) => Err(format!("unknown command `{other}`; valid: {COMMANDS}")),
+            None => Err(format!("no command given; valid: {COMMANDS}")),
         }
     }
 }
@@ -49,10 +55,7 @@ fn parse_test(mut args: impl Iterator<Item = String>) -> Result<Command, String>
     let mut require = Require::Nothing;
     let mut suites = Suite::ALL.to_vec();
     while let Some(arg) = args.next() {
-        let (option, inline) = match arg.split_once('=') {
-            Some((option, value)) => (option, Some(value.to_owned())),
-            None => (arg.as_str(), None),
-        };
+        let (option, inline) = split(&arg);
         match option {
             "--require" => require = parse_require(&value(option, inline, &mut args)?)?,
             "--only" => suites = parse_suites(&value(option, inline, &mut args)?)?,
@@ -63,6 +66,35 @@ fn parse_test(mut args: impl Iterator<Item = String>) -> Result<Command, String>
         }
     }
     Ok(Command::Test(TestArgs { require, suites }))
+}
+
+fn parse_fuzz(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut fuzz = FuzzArgs { seconds: 60, targets: Vec::new() };
+    while let Some(arg) = args.next() {
+        let (option, inline) = split(&arg);
+        match option {
+            "--seconds" => {
+                let seconds = value(option, inline, &mut args)?;
+                let number = seconds.parse().ok().filter(|&seconds| seconds > 0);
+                fuzz.seconds = number
+                    .ok_or_else(|| format!("`--seconds` takes a number from 1, not `{seconds}`"))?;
+            }
+            "--help" | "-h" => return Ok(Command::Help),
+            _ if option.starts_with('-') => {
+                return Err(format!("unknown argument `{arg}`; valid: --seconds, --help"));
+            }
+            _ => fuzz.targets.push(arg),
+        }
+    }
+    Ok(Command::Fuzz(fuzz))
+}
+
+/// Takes `--option=value` apart.
+fn split(arg: &str) -> (&str, Option<String>) {
+    match arg.split_once('=') {
+        Some((option, value)) => (option, Some(value.to_owned())),
+        None => (arg, None),
+    }
 }
 
 fn value(
@@ -129,6 +161,14 @@ mod tests {
                 "bench local --no-js",
                 Ok(Command::Bench(vec!["local".to_owned(), "--no-js".to_owned()])),
             ),
+            ("fuzz", Ok(Command::Fuzz(FuzzArgs { seconds: 60, targets: vec![] }))),
+            (
+                "fuzz --seconds=5 frames gossip",
+                Ok(Command::Fuzz(FuzzArgs {
+                    seconds: 5,
+                    targets: vec!["frames".to_owned(), "gossip".to_owned()],
+                })),
+            ),
         ];
         for (line, expected) in cases {
             assert_eq!(parse(line), expected, "{line}");
@@ -138,16 +178,21 @@ mod tests {
     #[test]
     fn errors_list_what_is_valid() {
         let cases = [
-            ("", "no command given; valid: test, bench, help"),
-            ("tset", "unknown command `tset`; valid: test, bench, help"),
+            ("", "no command given; valid: test, bench, fuzz, help"),
+            ("tset", "unknown command `tset`; valid: test, bench, fuzz, help"),
             ("test --all", "unknown argument `--all`; valid: --require, --only, --help"),
             ("test doc", "unknown argument `doc`; valid: --require, --only, --help"),
+            ("fuzz --all", "unknown argument `--all`; valid: --seconds, --help"),
+            ("fuzz --seconds 0", "`--seconds` takes a number from 1, not `0`"),
             ("test --only", "`--only` needs a value"),
             ("test --require", "`--require` needs a value"),
-            ("test --require node,nats", "`--require` knows no `nats`; valid: all, node"),
+            (
+                "test --require node,nats",
+                "`--require` knows no `nats`; valid: all, node, cargo-fuzz",
+            ),
             (
                 "test --only doc,docs",
-                "`--only` knows no suite `docs`; valid: workspace, doc, examples, interop",
+                "`--only` knows no suite `docs`; valid: workspace, doc, examples, interop, fuzz",
             ),
         ];
         for (line, expected) in cases {

@@ -3,6 +3,7 @@
 //! - `test` gets what the test suites need, runs them, and ends with a table
 //!   and the line `N passed, N failed, N skipped`.
 //! - `bench` runs the benchmarks beside their peers.
+//! - `fuzz` looks for inputs that break a decoder.
 //!
 //! A new suite is a variant of `Suite`; something new that a suite needs from
 //! outside is a variant of `Tool`.
@@ -15,12 +16,13 @@
 use std::{env, process::ExitCode};
 
 use args::{Command, USAGE};
-use report::{Report, Require};
+use report::{Outcome, Report, Require};
 use tools::Toolbox;
 
 mod args;
 mod bench;
 mod examples;
+mod fuzz;
 mod libtest;
 mod process;
 mod report;
@@ -35,6 +37,13 @@ fn main() -> ExitCode {
         }
         Ok(Command::Test(args)) => test(&args),
         Ok(Command::Bench(args)) => bench::run(&args),
+        Ok(Command::Fuzz(args)) => {
+            let mut outcome = Outcome::new("fuzz");
+            fuzz::run(&mut outcome, &Toolbox::default(), &args);
+            let mut report = Report::default();
+            report.push(outcome, &Require::All);
+            finish(&report)
+        }
         Err(message) => {
             eprintln!("error: {message}\n\n{USAGE}");
             ExitCode::from(2)
@@ -54,6 +63,10 @@ fn test(args: &args::TestArgs) -> ExitCode {
         println!("\n== {} ==", suite.name());
         report.push(suite.run(&toolbox), &require);
     }
+    finish(&report)
+}
+
+fn finish(report: &Report) -> ExitCode {
     print!("\n{report}");
     if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     examples,
+    fuzz::{self, FuzzArgs},
     libtest::Summary,
     process::{cargo, stream},
     report::{Outcome, Skip},
@@ -23,10 +24,13 @@ pub(crate) enum Suite {
     Examples,
     /// Rust nodes and Node.js nodes in one cluster.
     Interop,
+    /// The decoders under the fuzzer.
+    Fuzz,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 4] = [Self::Workspace, Self::Doc, Self::Examples, Self::Interop];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Workspace, Self::Doc, Self::Examples, Self::Interop, Self::Fuzz];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -34,6 +38,7 @@ impl Suite {
             Self::Doc => "doc",
             Self::Examples => "examples",
             Self::Interop => "interop",
+            Self::Fuzz => "fuzz",
         }
     }
 
@@ -47,6 +52,7 @@ impl Suite {
             Self::Doc => cargo_test(&mut outcome, &[&ALL_CRATES[..], &["--doc"]].concat()),
             Self::Examples => examples::run(&mut outcome, toolbox),
             Self::Interop => interop(&mut outcome, toolbox),
+            Self::Fuzz => fuzz::run(&mut outcome, toolbox, &FuzzArgs::SMOKE),
         }
         outcome
     }

