@@ -14,9 +14,11 @@ commands:
   bench [ARGS..]
       runs the benchmarks; ARGS go to them (`--help` lists theirs)
   fuzz [--seconds N] [TARGET..]
-      looks for inputs that break a decoder, N seconds (60) for each target";
+      looks for inputs that break a decoder, N seconds (60) for each target
+  packet-dump [ARGS..]
+      shows captured packets as readable JSON; ARGS go to it (`--help`)";
 
-const COMMANDS: &str = "test, bench, fuzz, help";
+const COMMANDS: &str = "test, bench, fuzz, packet-dump, help";
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
@@ -24,6 +26,7 @@ pub(crate) enum Command {
     Test(TestArgs),
     Bench(Vec<String>),
     Fuzz(FuzzArgs),
+    PacketDump(Vec<String>),
 }
 
 #[derive(Debug, PartialEq)]
@@ -44,6 +47,7 @@ impl Command {
             Some("test") => parse_test(args),
             Some("bench") => Ok(Self::Bench(args.collect())),
             Some("fuzz") => parse_fuzz(args),
+            Some("packet-dump") => Ok(Self::PacketDump(args.collect())),
             Some("help" | "--help" | "-h") => Ok(Self::Help),
             Some(other) => Err(format!("unknown command `{other}`; valid: {COMMANDS}")),
             None => Err(format!("no command given; valid: {COMMANDS}")),
@@ -161,6 +165,7 @@ mod tests {
                 "bench local --no-js",
                 Ok(Command::Bench(vec!["local".to_owned(), "--no-js".to_owned()])),
             ),
+            ("packet-dump x", Ok(Command::PacketDump(vec!["x".to_owned()]))),
             ("fuzz", Ok(Command::Fuzz(FuzzArgs { seconds: 60, targets: vec![] }))),
             (
                 "fuzz --seconds=5 frames gossip",
@@ -178,8 +183,8 @@ mod tests {
     #[test]
     fn errors_list_what_is_valid() {
         let cases = [
-            ("", "no command given; valid: test, bench, fuzz, help"),
-            ("tset", "unknown command `tset`; valid: test, bench, fuzz, help"),
+            ("", "no command given; valid: test, bench, fuzz, packet-dump, help"),
+            ("tset", "unknown command `tset`; valid: test, bench, fuzz, packet-dump, help"),
             ("test --all", "unknown argument `--all`; valid: --require, --only, --help"),
             ("test doc", "unknown argument `doc`; valid: --require, --only, --help"),
             ("fuzz --all", "unknown argument `--all`; valid: --seconds, --help"),

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::{process::cargo, tools::Node};
+use crate::{
+    process::{cargo, exit_code},
+    tools::Node,
+};
 
 /// The Moleculer JS peers.
 const JS_PEERS: &str = "benches/js";
@@ -19,14 +22,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
             command.arg("--no-js");
         }
     }
-    match command.status() {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(e) => {
-            eprintln!("error: cannot run cargo: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(&mut command)
 }
 
 fn needs_js(args: &[String]) -> bool {

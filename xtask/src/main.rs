@@ -4,6 +4,8 @@
 //!   and the line `N passed, N failed, N skipped`.
 //! - `bench` runs the benchmarks beside their peers.
 //! - `fuzz` looks for inputs that break a decoder.
+//! - `packet-dump` shows captured packets; a package of its own, so that the
+//!   other commands need not wait until the decoders are built.
 //!
 //! A new suite is a variant of `Suite`; something new that a suite needs from
 //! outside is a variant of `Tool`.
@@ -43,6 +45,11 @@ fn main() -> ExitCode {
             let mut report = Report::default();
             report.push(outcome, &Require::All);
             finish(&report)
+        }
+        Ok(Command::PacketDump(args)) => {
+            let mut command = process::cargo(["run", "--quiet", "--package", "packet-dump", "--"]);
+            // A file named in the arguments is where the user is, not in the root.
+            process::exit_code(command.args(args).current_dir("."))
         }
         Err(message) => {
             eprintln!("error: {message}\n\n{USAGE}");

@@ -9,7 +9,7 @@ use std::{
     ffi::{OsStr, OsString},
     io::{self, BufRead, BufReader, Read},
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
@@ -94,6 +94,22 @@ pub(crate) fn show(command: &mut Command) -> Result<(), String> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{line}` ended with {status}")),
         Err(e) => Err(format!("cannot run `{line}`: {e}")),
+    }
+}
+
+/// Runs a program in the place of this one: with the same input and output.
+/// What it exits with is success, misuse (2) or failure.
+pub(crate) fn exit_code(command: &mut Command) -> ExitCode {
+    match command.status() {
+        Ok(status) => match status.code() {
+            Some(0) => ExitCode::SUCCESS,
+            Some(2) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        },
+        Err(e) => {
+            eprintln!("error: cannot run {}: {e}", command.get_program().display());
+            ExitCode::FAILURE
+        }
     }
 }
 
