@@ -2,69 +2,19 @@
 //! 64 KiB, whatever the bytes. In a program of its own, since it counts every
 //! allocation.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
+#[path = "support/allocations.rs"]
+mod allocations;
 
 use bytes::Bytes;
 use moleculer_protocol::{JsonSerializer, PacketKind, Serializer, Value, json};
 
-struct Counting;
-
-thread_local! {
-    static NOW: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
-}
-
-#[allow(unsafe_code, reason = "an allocator is unsafe by nature; this one passes everything on")]
-// SAFETY: each call is passed on to the system's allocator with its arguments.
-// The default `realloc` holds old and new at once, which is the worst case.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.get() + layout.size();
-        NOW.set(now);
-        PEAK.set(PEAK.get().max(now));
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.set(NOW.get().saturating_sub(layout.size()));
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most that `run` holds at once, in bytes.
-fn peak<T>(run: impl FnOnce() -> T) -> usize {
-    let before = NOW.get();
-    PEAK.set(before);
-    let result = run();
-    let peak = PEAK.get() - before;
-    drop(result);
-    peak
-}
-
-fn assert_bounded(what: &str, len: usize, peak: usize) {
-    let factor = peak.saturating_sub(64 * 1024) as f64 / len as f64;
-    assert!(factor <= 64.0, "{what}: {len} bytes became {peak}, {factor:.1} times");
-}
+use self::allocations::{assert_bounded, peak};
 
 /// A list whose length is just above a power of two, where a growing list
 /// wastes most.
 fn list(part: &str) -> String {
     let parts = if part.len() < 10 { 32_800 } else { 2060 };
     format!("[{}]", vec![part; parts].join(","))
-}
-
-#[test]
-fn the_peak_is_found() {
-    assert_eq!(peak(|| vec![0_u8; 1000]), 1000);
-    assert!(peak(|| (vec![0_u8; 1000], vec![0_u8; 500])) >= 1500);
 }
 
 #[test]

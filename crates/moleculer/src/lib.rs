@@ -15,6 +15,8 @@ pub mod transporter {
 pub mod serializer {
     #[cfg(feature = "serializer-avro")]
     pub use moleculer_serializer_avro as avro;
+    #[cfg(feature = "serializer-json-ext")]
+    pub use moleculer_serializer_json_ext as json_ext;
     #[cfg(feature = "serializer-msgpack")]
     pub use moleculer_serializer_msgpack as msgpack;
     #[cfg(feature = "serializer-protobuf")]
@@ -61,6 +63,19 @@ pub fn plugins() -> Plugins {
     let plugins = plugins.transporter(moleculer_transporter_tcp::PLUGIN);
     #[cfg(not(feature = "transporter-tcp"))]
     let plugins = plugins.missing("TCP", "transporter-tcp");
+    #[cfg(feature = "serializer-json-ext")]
+    let plugins = plugins.serializer(SerializerPlugin {
+        name: "JSONExt",
+        build: |options| {
+            no_options(
+                "JSONExt",
+                &options,
+                moleculer_serializer_json_ext::JsonExtSerializer::default,
+            )
+        },
+    });
+    #[cfg(not(feature = "serializer-json-ext"))]
+    let plugins = plugins.missing("JSONExt", "serializer-json-ext");
     #[cfg(feature = "serializer-msgpack")]
     let plugins = plugins.serializer(SerializerPlugin {
         name: "MsgPack",
@@ -110,6 +125,7 @@ pub fn plugins() -> Plugins {
 
 /// For serializers without options.
 #[cfg(any(
+    feature = "serializer-json-ext",
     feature = "serializer-msgpack",
     feature = "serializer-avro",
     feature = "serializer-protobuf",

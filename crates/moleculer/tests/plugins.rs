@@ -31,6 +31,9 @@ fn a_javascript_users_options_are_taken() {
         let message = refused(json!({"serializer": serializer}));
         assert!(message.contains("does not carry protocol 5; set `protocol` to 4"), "{message}");
     }
+    assert_eq!(refused(json!({"serializer": "JSONExt"})), "accepted");
+    let message = refused(json!({"serializer": "JSONExt", "protocol": 4}));
+    assert!(message.contains("does not carry protocol 4; set `protocol` to 5"), "{message}");
     for serializer in [json!("JSON"), json!("msgpack"), json!({"type": "MsgPack", "options": {}})] {
         assert_eq!(refused(json!({"serializer": serializer})), "accepted");
     }
@@ -47,6 +50,10 @@ fn mistakes_say_what_to_do() {
     check(
         json!({"serializer": {"type": "JSON", "options": {"x": 1}}}),
         "JSON has no options, but got `x`",
+    );
+    check(
+        json!({"serializer": {"type": "JSONExt", "options": {"customs": []}}}),
+        "JSONExt has no options, but got `customs`",
     );
     let tcp = |options| json!({"transporter": {"type": "TCP", "options": options}});
     check(tcp(json!({"gossipPeriot": 2})), "did you mean `gossipPeriod`?");

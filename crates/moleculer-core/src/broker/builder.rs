@@ -164,13 +164,7 @@ impl BrokerBuilder {
             (None, Some(choice)) => self.plugins.make_serializer(choice)?,
             (None, None) => Arc::new(JsonSerializer),
         };
-        if !serializer.protocols().contains(&options.protocol) {
-            return Err(Error::options(format!(
-                "the serializer {} does not carry protocol {}; set `protocol` to 4, or choose another serializer",
-                serializer.name(),
-                options.protocol
-            )));
-        }
+        check_protocol(&*serializer, options.protocol)?;
         let mut services = self.services;
         if options.internal_services {
             services.insert(0, internal::service());
@@ -223,6 +217,20 @@ impl std::fmt::Debug for BrokerBuilder {
 
 fn default_node_id() -> String {
     format!("{}-{}", system::hostname().to_lowercase(), std::process::id())
+}
+
+/// Some serializers carry one protocol alone.
+fn check_protocol(serializer: &dyn Serializer, wanted: ProtocolVersion) -> Result<()> {
+    let carried = serializer.protocols();
+    if carried.contains(&wanted) {
+        return Ok(());
+    }
+    let name = serializer.name();
+    let carried: Vec<_> = carried.iter().map(ToString::to_string).collect();
+    Err(Error::options(format!(
+        "the serializer {name} does not carry protocol {wanted}; set `protocol` to {}, or choose another serializer",
+        carried.join(" or ")
+    )))
 }
 
 fn check_node_id(id: &NodeId) -> Result<()> {

@@ -227,6 +227,14 @@ impl<'de, R: TokenReader<'de> + ?Sized> Deserializer<'de> for &mut TokenDeserial
         }
     }
 
+    #[inline]
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.reader.token()? {
+            Token::Owned(value) => ValueDeserializer(*value).deserialize_map(visitor),
+            token => self.visit(token, visitor, false),
+        }
+    }
+
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
         self.deserialize_seq(visitor)
     }
@@ -254,6 +262,7 @@ impl<'de, R: TokenReader<'de> + ?Sized> Deserializer<'de> for &mut TokenDeserial
             Token::Null if fields.is_empty() => {
                 visitor.visit_map(&mut Items::new(self, Some(0), false))
             }
+            Token::Owned(value) => ValueDeserializer(*value).deserialize_map(visitor),
             token => self.visit(token, visitor, false),
         }
     }
@@ -285,6 +294,6 @@ impl<'de, R: TokenReader<'de> + ?Sized> Deserializer<'de> for &mut TokenDeserial
     }
 
     forward_to_deserialize_any! {
-        bool f32 f64 char str string bytes byte_buf map identifier
+        bool f32 f64 char str string bytes byte_buf identifier
     }
 }

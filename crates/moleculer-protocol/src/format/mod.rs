@@ -246,6 +246,21 @@ impl Format {
     }
 }
 
+/// Reads one value from tokens, to the end of the input: for a format in which
+/// a value holds the text of another one.
+///
+/// # Errors
+///
+/// When the reader fails, the value does not fit `T`, or something follows it.
+pub fn from_tokens<'de, T, R>(reader: &mut R) -> Result<T, DecodeError>
+where
+    T: Deserialize<'de>,
+    R: TokenReader<'de> + ?Sized,
+{
+    let value = T::deserialize(&mut TokenDeserializer::new(reader))?;
+    check_end(reader).map(|()| value)
+}
+
 /// # Errors
 ///
 /// When something follows the value that has been read.

@@ -123,13 +123,18 @@ impl<'de, R: TokenReader<'de>> RawPayload<'de> for Raw<'de, R> {
     type Source = Source<'de, R>;
 
     /// Binary data is handed on as `Bytes` right away: whoever takes it gets a
-    /// share of the packet's buffer instead of a copy.
+    /// share of the packet's buffer instead of a copy, where it stands there.
     fn into_payload(self, source: Source<'de, R>) -> Payload {
+        let encoded = || Payload::encoded(source.bytes.slice_ref(self.0), source.format);
         match (source.open)(self.0).token() {
             Ok(Token::Null) => Payload::null(),
             Ok(Token::Undefined) => Payload::nothing(),
             Ok(Token::Bytes(content)) => Payload::cloneable(source.bytes.slice_ref(content)),
-            _ => Payload::encoded(source.bytes.slice_ref(self.0), source.format),
+            Ok(Token::Owned(value)) => match *value {
+                Value::Bytes(content) => Payload::cloneable(*content),
+                _ => encoded(),
+            },
+            _ => encoded(),
         }
     }
 }

@@ -215,7 +215,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         if self.0.is_undefined() || (fields.is_empty() && self.0.is_nullish()) {
             return visitor.visit_map(MapSource::new(Object::new()));
         }
-        self.deserialize_any(visitor)
+        self.deserialize_map(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -263,6 +263,17 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         self.deserialize_seq(visitor)
     }
 
+    /// A map whose keys are text reads as an object too.
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.0 {
+            Value::Extended(extended) => match extended.into_object() {
+                Ok(object) => visitor.visit_map(MapSource::new(object)),
+                Err(other) => Self(other.into()).deserialize_any(visitor),
+            },
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -305,8 +316,24 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
     }
 
     forward_to_deserialize_any! {
-        bool i128 u128 f32 f64 char str string bytes byte_buf tuple_struct map
-        identifier ignored_any
+        bool i128 u128 f32 f64 char str string bytes byte_buf tuple_struct identifier
+        ignored_any
+    }
+}
+
+impl Extended {
+    /// The entries of a map as members, if all keys are text.
+    fn into_object(self) -> Result<Object, Self> {
+        match self {
+            Self::Map(entries) if entries.iter().all(|(key, _)| key.as_str().is_some()) => {
+                let member = |(key, value)| match key {
+                    Value::String(key) => Some((key, value)),
+                    _ => None,
+                };
+                Ok(entries.into_iter().filter_map(member).collect())
+            }
+            other => Err(other),
+        }
     }
 }
 
@@ -452,6 +479,17 @@ mod tests {
                 .into_type()
                 .unwrap();
         assert_eq!(shapes, [Shape::Unit, Shape::Circle(1.0), Shape::Rect { w: 2, h: None }]);
+    }
+
+    #[test]
+    fn maps_with_text_as_keys_read_as_objects() {
+        let map = |key: Value| Value::from(Extended::Map(vec![(key, 5.into())]));
+        let outer = Value::from(Extended::Map(vec![("in".into(), map("a".into()))]));
+        type Map<T> = std::collections::BTreeMap<String, T>;
+        let read: Map<Map<u8>> = outer.into_type().unwrap();
+        assert_eq!(read["in"]["a"], 5);
+        let shown: Map<u8> = map(1.into()).into_type().unwrap();
+        assert!(shown.is_empty(), "what JSON shows of it");
     }
 
     /// Also inside of other types.
