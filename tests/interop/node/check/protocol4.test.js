@@ -1,3 +1,3 @@
 import { suite } from "./suite.js";
 
-suite(4, ["MsgPack", "Notepack", "CBOR"]);
+suite(4, ["Avro", "MsgPack", "Notepack", "ProtoBuf", "Thrift", "CBOR"]);
