@@ -108,7 +108,7 @@ async fn services(ctx: Context, Params(params): Params<ServicesParams>) -> Resul
             None => entries.push(ServiceEntry::new(&item, available, &params)),
         }
     }
-    Ok(entries.into_iter().map(|entry| entry.into_value(params.grouping)).collect())
+    Ok(entries.into_iter().map(|entry| entry.into_value(&params)).collect())
 }
 
 /// A service of one node, or of several nodes under one name.
@@ -159,17 +159,18 @@ impl ServiceEntry {
         }
     }
 
-    fn into_value(self, grouping: bool) -> Value {
+    fn into_value(self, params: &ServicesParams) -> Value {
         let mut object = self.object;
-        if grouping {
+        if params.grouping {
             object.insert("nodes", self.nodes);
         } else {
             object.insert("nodeID", self.nodes.into_iter().next());
         }
-        if !self.actions.is_empty() {
+        // Who asked for them gets them even if there are none.
+        if params.with_actions {
             object.insert("actions", self.actions);
         }
-        if !self.events.is_empty() {
+        if params.with_events {
             object.insert("events", self.events);
         }
         object.into()

@@ -410,11 +410,13 @@ async fn the_internal_service_lists_what_there_is() {
     let list = async |action, params: serde_json::Value| -> serde_json::Value {
         broker.call::<Value>(action, params).await.unwrap().into()
     };
-    let services = list("$node.services", json!({"skipInternal": true, "withActions": true})).await;
+    let params = json!({"skipInternal": true, "withActions": true, "withEvents": true});
+    let services = list("$node.services", params).await;
     let expected = json!([{
         "name": "math", "version": 2, "fullName": "v2.math", "settings": {"a": 1}, "metadata": {},
         "local": true, "available": true, "nodes": ["local"],
-        "actions": {"v2.math.add": {"rest": "GET /add", "rawName": "add", "name": "v2.math.add"}}
+        "actions": {"v2.math.add": {"rest": "GET /add", "rawName": "add", "name": "v2.math.add"}},
+        "events": {}
     }]);
     assert_eq!(services, expected);
     let actions = list("$node.actions", json!({"skipInternal": true, "withEndpoints": true})).await;
