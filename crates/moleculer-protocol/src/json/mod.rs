@@ -170,14 +170,6 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_read_exactly() {
-        for n in [0.1 + 0.2, 3.306_215_717_934_853_5e240, f64::MIN_POSITIVE, 5e-324, f64::MAX] {
-            assert_eq!(from_slice::<f64>(text(&n).as_bytes()).unwrap(), n);
-            assert_eq!(from_slice::<Value>(text(&n).as_bytes()).unwrap(), Value::Float(n));
-        }
-    }
-
-    #[test]
     fn bytes_take_the_buffer_form_both_ways() {
         #[derive(Debug, PartialEq, Serialize, Deserialize)]
         struct File {

@@ -1,5 +1,6 @@
 import { aes } from "./aes.js";
 import { echo } from "./echo.js";
+import { judge } from "./judge.js";
 import { listener } from "./listener.js";
 import { probe } from "./probe/index.js";
 import { test } from "./test.js";
@@ -8,6 +9,7 @@ import { test } from "./test.js";
 export const services = {
   aes,
   echo,
+  judge,
   mail: () => listener("mail"),
   payment: () => listener("payment"),
   probe,

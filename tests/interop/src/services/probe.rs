@@ -79,6 +79,29 @@ impl Probe {
         Ok(answer.into())
     }
 
+    /// As `relay`, but the params are wholly those of the call or the event.
+    #[action]
+    async fn forward(
+        &self,
+        ctx: Context,
+        Params(params): Params<Value>,
+        Meta(meta): Meta<ForwardMeta>,
+    ) -> Result<Value> {
+        match meta.forward {
+            Forward::Event { event } => {
+                ctx.broadcast(&event, params).await?;
+                Ok(true.into())
+            }
+            Forward::Action { action, node_id } => {
+                let call = ctx.call::<Value>(&action, params).node(node_id);
+                ctx.headers()
+                    .into_iter()
+                    .fold(call, |call, (key, value)| call.header(key, value))
+                    .await
+            }
+        }
+    }
+
     /// Sends an event in the name of this call.
     #[action]
     async fn send(&self, ctx: Context, Params(send): Params<Send>) -> Result<bool> {
@@ -208,6 +231,24 @@ struct RelayOptions {
     meta: Object,
     headers: Object,
     wait: f64,
+}
+
+#[derive(Deserialize)]
+struct ForwardMeta {
+    forward: Forward,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Forward {
+    Event {
+        event: String,
+    },
+    Action {
+        action: String,
+        #[serde(rename = "nodeID")]
+        node_id: String,
+    },
 }
 
 #[derive(Deserialize)]

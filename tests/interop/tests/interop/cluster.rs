@@ -16,7 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The nodes and where they are.
 pub(crate) struct Cluster {
-    version: ProtocolVersion,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) serializer: &'static str,
     namespace: String,
     urls: Vec<(&'static str, String)>,
     pub(crate) driver: ServiceBroker,
@@ -32,13 +33,8 @@ pub(crate) const JAVASCRIPT: &str = "javascript";
 pub(crate) const DIRECTIONS: [(&str, &str); 2] = [(RUST, JAVASCRIPT), (JAVASCRIPT, RUST)];
 
 impl Cluster {
-    /// Starts all three with JSON and waits until each knows the others.
-    pub(crate) async fn start(version: ProtocolVersion) -> Result<Self> {
-        Self::start_with(version, "JSON").await
-    }
-
-    /// As [`start`](Self::start), with another serializer.
-    pub(crate) async fn start_with(version: ProtocolVersion, serializer: &str) -> Result<Self> {
+    /// Starts all three and waits until each knows the others.
+    pub(crate) async fn start(version: ProtocolVersion, serializer: &'static str) -> Result<Self> {
         let namespace = namespace();
         let urls = addresses(&["driver", RUST, JAVASCRIPT])?;
         let environment = |id| {
@@ -53,7 +49,7 @@ impl Cluster {
             Process::start(Implementation::JavaScript, &javascript),
             driver(version, &namespace, &urls, serializer, TransitOptions::default()),
         )?;
-        let cluster = Self { version, namespace, urls, driver, rust, javascript };
+        let cluster = Self { version, serializer, namespace, urls, driver, rust, javascript };
         for (caller, callee) in DIRECTIONS {
             cluster.reachable(caller, callee).await?;
         }
@@ -62,7 +58,8 @@ impl Cluster {
 
     /// Starts the JavaScript node again, under the same id.
     pub(crate) async fn restart_javascript(&mut self) -> Result<()> {
-        let environment = environment(self.version, &self.namespace, &self.urls, JAVASCRIPT);
+        let mut environment = environment(self.version, &self.namespace, &self.urls, JAVASCRIPT);
+        environment.push(("SERIALIZER", self.serializer.to_owned()));
         self.javascript = Process::start(Implementation::JavaScript, &environment).await?;
         Ok(())
     }
@@ -106,6 +103,15 @@ impl Cluster {
         Ok(answer["result"].take())
     }
 
+    /// Calls an action of the JavaScript node.
+    pub(crate) async fn javascript_says(
+        &self,
+        action: &str,
+        params: serde_json::Value,
+    ) -> Result<serde_json::Value> {
+        self.ask(JAVASCRIPT, action, params).await
+    }
+
     /// Calls an action of a node's probe.
     pub(crate) async fn probe(
         &self,
@@ -113,8 +119,17 @@ impl Cluster {
         action: &str,
         params: serde_json::Value,
     ) -> Result<serde_json::Value> {
-        let action = format!("probe.{action}");
-        let call = self.driver.call::<Value>(&action, params).node(node).timeout(DEADLINE);
+        self.ask(node, &format!("probe.{action}"), params).await
+    }
+
+    /// Calls any action of a node.
+    pub(crate) async fn ask(
+        &self,
+        node: &str,
+        action: &str,
+        params: serde_json::Value,
+    ) -> Result<serde_json::Value> {
+        let call = self.driver.call::<Value>(action, params).node(node).timeout(DEADLINE);
         Ok(call.await?.into())
     }
 }
@@ -174,15 +189,22 @@ pub(crate) fn environment(
 ) -> Vec<(&'static str, String)> {
     let urls: serde_json::Map<_, _> =
         urls.iter().map(|(id, address)| ((*id).to_owned(), address.as_str().into())).collect();
+    // The judge compares what only JavaScript can tell apart.
+    let more = if id == JAVASCRIPT { ",judge" } else { "" };
     let tcp =
         json!({ "udpDiscovery": false, "useHostname": false, "gossipPeriod": 1, "urls": urls });
+    let options = json!({
+        "transporter": { "type": "TCP", "options": tcp },
+        "metadata": { "rack": ["é", 1.5, null] },
+        "heartbeatInterval": 1,
+    });
     vec![
         ("NODEID", id.to_owned()),
         ("NAMESPACE", namespace.to_owned()),
         ("PROTOCOL", version.to_string()),
         ("LOGLEVEL", "error".to_owned()),
-        ("SERVICES", "echo,test,users,payment,mail,probe".to_owned()),
-        ("BROKER_OPTIONS", json!({ "transporter": { "type": "TCP", "options": tcp } }).to_string()),
+        ("SERVICES", format!("echo,test,users,payment,mail,probe{more}")),
+        ("BROKER_OPTIONS", options.to_string()),
     ]
 }
 

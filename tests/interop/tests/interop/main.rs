@@ -3,41 +3,63 @@
 //! The driver, a broker in this process, sees and controls both through the
 //! service `probe` (see `src/services/probe.rs`).
 
-mod cases;
+mod checks;
 mod cluster;
+mod life_cycle;
+mod packets;
 mod process;
+#[path = "../../../../crates/moleculer-protocol/tests/support/vectors.rs"]
+mod vectors;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
-use libtest_mimic::{Arguments, Trial};
-use moleculer::ProtocolVersion;
+use libtest_mimic::{Arguments, Failed, Trial};
+use moleculer::{
+    ProtocolVersion::{self, V4, V5},
+    prelude::*,
+};
+
+/// What each version of the reference can speak.
+const SERIALIZERS: &[(ProtocolVersion, &[&str])] =
+    &[(V4, &["JSON", "Avro", "MsgPack", "ProtoBuf", "Thrift"]), (V5, &["JSON", "MsgPack"])];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each case runs three processes; more at once would only take turns.
     arguments.test_threads.get_or_insert(2);
-    let unavailable = process::javascript_missing();
     let mut trials = Vec::new();
-    for version in [ProtocolVersion::V4, ProtocolVersion::V5] {
-        for (name, case) in cases::ALL {
-            let trial =
-                Trial::test(format!("protocol {version}: {name}"), move || run(*case, version));
-            trials.push(match &unavailable {
-                Some(reason) => trial.with_ignored_flag(true).with_kind(reason.clone()),
-                None => trial,
-            });
+    for &(version, serializers) in SERIALIZERS {
+        for &(name, case) in life_cycle::ALL {
+            trials.push(trial(format!("protocol {version}: {name}"), move || case(version)));
+        }
+        for &serializer in serializers {
+            let name = format!("protocol {version} over {serializer}");
+            let checks = move || checks::run(version, serializer);
+            trials.push(trial(format!("{name}: nodes understand each other"), checks));
+            let packets = move || packets::run(version, serializer);
+            trials.push(trial(format!("{name}: our packets are read alike"), packets));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn run(case: cases::Case, version: ProtocolVersion) -> Result<(), libtest_mimic::Failed> {
+fn trial<F>(name: String, case: impl FnOnce() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
+    let trial = Trial::test(name, move || run(case()));
+    match process::javascript_missing() {
+        Some(reason) => trial.with_ignored_flag(true).with_kind(reason),
+        None => trial,
+    }
+}
+
+fn run(case: impl Future<Output = Result<()>>) -> Result<(), Failed> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let limit = std::time::Duration::from_secs(60);
-        match tokio::time::timeout(limit, case(version)).await {
-            Ok(result) => result.map_err(|error| format!("{error:?}").into()),
+        match tokio::time::timeout(Duration::from_secs(60), case).await {
+            Ok(result) => result.map_err(|error| format!("{error}").into()),
             Err(_) => Err("the case did not end within 60 s".into()),
         }
     })

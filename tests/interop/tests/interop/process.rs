@@ -34,6 +34,13 @@ pub(crate) fn javascript_missing() -> Option<String> {
         .then(|| "unavailable: run `cargo xtask test`, which installs the JavaScript nodes".into())
 }
 
+/// A program of the JavaScript folder.
+pub(crate) fn javascript(program: &str) -> Command {
+    let mut node = Command::new("node");
+    node.arg(javascript_folder().join(program));
+    node
+}
+
 fn javascript_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node")
 }
@@ -46,11 +53,7 @@ impl Process {
     ) -> Result<Self> {
         let mut command = match implementation {
             Implementation::Rust => Command::new(env!("CARGO_BIN_EXE_interop-node")),
-            Implementation::JavaScript => {
-                let mut node = Command::new("node");
-                node.arg(javascript_folder().join("interop-node.js"));
-                node
-            }
+            Implementation::JavaScript => javascript("interop-node.js"),
         };
         // The case with a panic would fill the log otherwise.
         command.env("RUST_BACKTRACE", "0");

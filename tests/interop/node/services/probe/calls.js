@@ -55,6 +55,13 @@ export function calls() {
           return { ok: false, error: pick(error, ERROR_FIELDS) };
         }
       },
+
+      // As `relay`, but the params are wholly those of the call or the event.
+      forward(ctx) {
+        const { action, event, nodeID } = ctx.meta.forward;
+        if (event) return ctx.broadcast(event, ctx.params).then(() => true);
+        return ctx.call(action, ctx.params, { nodeID, headers: ctx.headers });
+      },
     },
   };
 }

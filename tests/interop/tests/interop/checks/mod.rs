@@ -1,0 +1,53 @@
+//! What Rust and JavaScript nodes have to do together, whatever the serializer.
+
+mod calls;
+mod discovery;
+mod events;
+mod kinds;
+
+use std::pin::Pin;
+
+use moleculer::{ProtocolVersion, prelude::*};
+use serde_json::Value as Json;
+
+use crate::cluster::Cluster;
+
+type Check = for<'a> fn(&'a Cluster) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+const ALL: &[(&str, Check)] = &[
+    ("nodes list each other alike", |cluster| Box::pin(discovery::alike(cluster))),
+    ("values come back as they went", |cluster| Box::pin(calls::values(cluster))),
+    ("a call carries its context", |cluster| Box::pin(calls::context(cluster))),
+    ("errors keep their class and members", |cluster| Box::pin(calls::errors(cluster))),
+    ("echo.reply keeps every kind", |cluster| Box::pin(calls::reply(cluster))),
+    ("events reach the other side", |cluster| Box::pin(events::events(cluster))),
+    ("events are balanced among both", |cluster| Box::pin(events::balanced(cluster))),
+    ("JavaScript reads what Rust writes", |cluster| Box::pin(kinds::rust_writes(cluster))),
+    ("Rust reads what JavaScript writes", |cluster| Box::pin(kinds::rust_reads(cluster))),
+    ("Rust passes on what it got", |cluster| Box::pin(kinds::rust_passes_on(cluster))),
+    ("every place carries every kind", |cluster| Box::pin(kinds::every_place(cluster))),
+    ("a ping is answered", |cluster| Box::pin(discovery::ping(cluster))),
+    ("the load is gossiped", |cluster| Box::pin(discovery::load(cluster))),
+];
+
+/// All checks in one cluster; the error tells every one that failed.
+pub(crate) async fn run(version: ProtocolVersion, serializer: &'static str) -> Result<()> {
+    let cluster = Cluster::start(version, serializer).await?;
+    let mut failures = Vec::new();
+    for (name, check) in ALL {
+        if let Err(error) = check(&cluster).await {
+            failures.push(format!("{name}: {}", error.message()));
+        }
+    }
+    match failures.as_slice() {
+        [] => Ok(()),
+        failures => Err(Error::internal(failures.join("\n"))),
+    }
+}
+
+pub(crate) fn check(what: &str, actual: &Json, expected: &Json) -> Result<()> {
+    if actual == expected {
+        return Ok(());
+    }
+    Err(Error::internal(format!("{what}: expected {expected}, got {actual}")))
+}
