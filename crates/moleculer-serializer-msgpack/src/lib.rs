@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod dialect;
 mod number;
 mod read;
 mod serializer;

@@ -1,10 +1,13 @@
 //! MessagePack to tokens.
 
+use bytes::Bytes;
 use moleculer_protocol::{
-    Date, DecodeError,
+    Date, DecodeError, Value,
     format::{Compound, Peek, Token, TokenReader},
 };
 use rmp::Marker;
+
+use crate::dialect::Dialect;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -15,11 +18,12 @@ pub(crate) struct Reader<'de> {
     /// Values that still have to come: what lists and maps have announced.
     /// Each takes a byte at least, so that there is an end to lying lengths.
     owed: usize,
+    dialect: Dialect,
 }
 
 impl<'de> Reader<'de> {
-    pub(crate) const fn new(rest: &'de [u8]) -> Self {
-        Self { rest, owed: 1 }
+    pub(crate) const fn new(rest: &'de [u8], dialect: Dialect) -> Self {
+        Self { rest, owed: 1, dialect }
     }
 }
 
@@ -35,13 +39,17 @@ impl<'de> TokenReader<'de> for Reader<'de> {
             Head::Bin(bytes) => Token::Bytes(bytes),
             Head::List(len) => Token::Begin(Compound::Array, Some(len)),
             Head::Map(len) => Token::Begin(Compound::Object, Some(len)),
-            Head::Ext(tag, content) => Token::Date(timestamp(tag, content)?),
+            Head::Ext(ext) => match self.dialect {
+                Dialect::MsgPack => Token::Date(timestamp(ext)?),
+                Dialect::Notepack => notepack_extension(ext),
+            },
         })
     }
 
     fn peek(&mut self) -> Result<Peek> {
-        Ok(match self.rest.first() {
-            Some(&first) if first == Marker::Null.to_u8() => Peek::Null,
+        Ok(match (self.dialect, self.rest) {
+            (_, [0xc0, ..]) => Peek::Null,
+            (Dialect::Notepack, [0xd4, 0, ..]) => Peek::Undefined,
             _ => Peek::Other,
         })
     }
@@ -60,6 +68,10 @@ impl<'de> TokenReader<'de> for Reader<'de> {
     fn rest(&self) -> &'de [u8] {
         self.rest
     }
+
+    fn has_undefined(&self) -> bool {
+        self.dialect == Dialect::Notepack
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<&str> {
@@ -68,8 +80,8 @@ fn text(bytes: &[u8]) -> Result<&str> {
 
 /// The timestamp extension (type -1) in its three lengths.
 #[cold]
-fn timestamp(tag: i8, content: &[u8]) -> Result<Date> {
-    let mut rest = Reader::new(content);
+fn timestamp(Ext { tag, content, .. }: Ext<'_>) -> Result<Date> {
+    let mut rest = Reader::new(content, Dialect::default());
     let (seconds, nanos) = match (tag, content.len()) {
         (-1, 4) => (i64::from(rest.u32()?), 0),
         (-1, 8) => {
@@ -88,6 +100,35 @@ fn timestamp(tag: i8, content: &[u8]) -> Result<Date> {
     Ok(Date(seconds as f64 * 1e3 + f64::from(nanos) / 1e6))
 }
 
+/// Type 0 in the forms that notepack.io once wrote, and what it makes of types
+/// that it does not know: a list of type and content.
+#[cold]
+fn notepack_extension(ext: Ext<'_>) -> Token<'_> {
+    match (ext.tag, ext.fixed, ext.content) {
+        (0, true, [_]) => Token::Undefined,
+        (0, true, &[a, b, c, d, e, f, g, h]) => {
+            Token::Date(Date(i64::from_be_bytes([a, b, c, d, e, f, g, h]) as f64))
+        }
+        (0, false, content) => Token::Bytes(content),
+        (tag, _, content) => match timestamp(ext) {
+            Ok(date) => Token::Date(date),
+            Err(_) => {
+                let content = Value::from(Bytes::copy_from_slice(content));
+                Token::Owned(Box::new(Value::Array(vec![tag.into(), content])))
+            }
+        },
+    }
+}
+
+/// A value of a type that MessagePack does not define itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Ext<'de> {
+    tag: i8,
+    /// Whether its head tells one of the lengths that need no byte.
+    fixed: bool,
+    content: &'de [u8],
+}
+
 /// What stands at one place: a whole scalar, or the size of a list or map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Head<'de> {
@@ -100,8 +141,7 @@ enum Head<'de> {
     /// Meant to be UTF-8, not checked yet.
     Text(&'de [u8]),
     Bin(&'de [u8]),
-    /// Type and content of an extension.
-    Ext(i8, &'de [u8]),
+    Ext(Ext<'de>),
     /// Number of elements; as many bytes follow at least.
     List(usize),
     /// Number of members; twice as many bytes follow at least.
@@ -148,21 +188,21 @@ impl<'de> Reader<'de> {
             Marker::FixMap(len) => Head::Map(self.items(len.into(), 2)?),
             Marker::Map16 => Head::Map(self.u16().and_then(|len| self.items(len.into(), 2))?),
             Marker::Map32 => Head::Map(self.u32().and_then(|len| self.items(len, 2))?),
-            Marker::FixExt1 => self.ext(1)?,
-            Marker::FixExt2 => self.ext(2)?,
-            Marker::FixExt4 => self.ext(4)?,
-            Marker::FixExt8 => self.ext(8)?,
-            Marker::FixExt16 => self.ext(16)?,
-            Marker::Ext8 => self.u8().and_then(|len| self.ext(len.into()))?,
-            Marker::Ext16 => self.u16().and_then(|len| self.ext(len.into()))?,
-            Marker::Ext32 => self.u32().and_then(|len| self.ext(len as usize))?,
+            Marker::FixExt1 => self.ext(1, true)?,
+            Marker::FixExt2 => self.ext(2, true)?,
+            Marker::FixExt4 => self.ext(4, true)?,
+            Marker::FixExt8 => self.ext(8, true)?,
+            Marker::FixExt16 => self.ext(16, true)?,
+            Marker::Ext8 => self.u8().and_then(|len| self.ext(len.into(), false))?,
+            Marker::Ext16 => self.u16().and_then(|len| self.ext(len.into(), false))?,
+            Marker::Ext32 => self.u32().and_then(|len| self.ext(len as usize, false))?,
             Marker::Reserved => return Err(DecodeError::new("byte 0xc1 begins no value")),
         })
     }
 
-    fn ext(&mut self, len: usize) -> Result<Head<'de>> {
+    fn ext(&mut self, len: usize, fixed: bool) -> Result<Head<'de>> {
         let tag = i8::from_be_bytes(self.array()?);
-        Ok(Head::Ext(tag, self.take(len)?))
+        Ok(Head::Ext(Ext { tag, fixed, content: self.take(len)? }))
     }
 
     /// Every value that is owed takes a byte at least, so a larger number is
@@ -217,6 +257,10 @@ impl<'de> Reader<'de> {
 mod tests {
     use super::*;
 
+    fn open(bytes: &[u8]) -> Reader<'_> {
+        Reader::new(bytes, Dialect::MsgPack)
+    }
+
     #[test]
     fn a_length_that_lies_is_an_error() {
         for bytes in [
@@ -231,7 +275,7 @@ mod tests {
             b"\xc1",
             b"",
         ] {
-            assert!(Reader::new(bytes).skip().is_err(), "{bytes:x?}");
+            assert!(open(bytes).skip().is_err(), "{bytes:x?}");
         }
     }
 
@@ -239,12 +283,12 @@ mod tests {
     #[test]
     fn nested_lengths_share_what_is_left() {
         let lists = b"\xdc\0\x06\xdc\0\x03\0\0\0\0\0\0";
-        let mut reader = Reader::new(lists);
+        let mut reader = open(lists);
         let list = |len| Head::List(len);
         assert_eq!(reader.head().unwrap(), list(6));
         assert!(reader.head().is_err());
         let longer = [&lists[..], &[0, 0]].concat();
-        let mut reader = Reader::new(&longer);
+        let mut reader = open(&longer);
         assert_eq!(reader.head().unwrap(), list(6));
         assert_eq!(reader.head().unwrap(), list(3));
         assert!(reader.skip().is_ok());
@@ -252,12 +296,13 @@ mod tests {
 
     #[test]
     fn timestamps_have_three_lengths() {
-        let ms = |content: &[u8]| timestamp(-1, content).map(|date| date.0);
-        assert_eq!(ms(&[0, 0, 0, 1]), Ok(1000.0));
-        assert_eq!(ms(&(5_000_000_u64 << 34 | 7).to_be_bytes()), Ok(7005.0));
-        assert_eq!(ms(&[&[0; 4][..], &(-1_i64).to_be_bytes()].concat()), Ok(-1000.0));
-        assert!(ms(&[0]).is_err());
-        assert!(timestamp(3, &[0; 4]).is_err());
+        let ms =
+            |tag, content: &[u8]| timestamp(Ext { tag, fixed: true, content }).map(|date| date.0);
+        assert_eq!(ms(-1, &[0, 0, 0, 1]), Ok(1000.0));
+        assert_eq!(ms(-1, &(5_000_000_u64 << 34 | 7).to_be_bytes()), Ok(7005.0));
+        assert_eq!(ms(-1, &[&[0; 4][..], &(-1_i64).to_be_bytes()].concat()), Ok(-1000.0));
+        assert!(ms(-1, &[0]).is_err());
+        assert!(ms(3, &[0; 4]).is_err());
     }
 
     #[test]
@@ -265,7 +310,7 @@ mod tests {
         let mut bytes = vec![0x91; 1_000_000];
         bytes.push(0xc0);
         bytes.push(0x05);
-        let mut reader = Reader::new(&bytes);
+        let mut reader = open(&bytes);
         assert_eq!(reader.skip().unwrap().len(), 1_000_001);
         assert_eq!(reader.token().unwrap(), Token::UInt(5));
     }

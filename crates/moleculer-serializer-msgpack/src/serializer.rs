@@ -1,15 +1,14 @@
-//! Packets and single values as MessagePack.
+//! Packets as MessagePack.
 
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
     DecodeError, EncodeError, Format, Packet, PacketKind, Serializer, ValueFormat,
-    format::{ReadTokens, WriteTokens},
 };
 
-use crate::{read::Reader, write::Writer};
+use crate::{dialect::Dialect, read::Reader, write::Writer};
 
-/// Packets as MessagePack, byte for byte as Moleculer JS with `"MsgPack"`
-/// writes them.
+/// Packets as MessagePack, byte for byte as Moleculer JS with `"MsgPack"` or
+/// `"Notepack"` writes them.
 ///
 /// Every packet of protocols 4 and 5 is one map; params, data
 /// and meta are MessagePack too.
@@ -26,49 +25,52 @@ use crate::{read::Reader, write::Writer};
 /// # Ok::<(), moleculer_protocol::DecodeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct MsgPackSerializer;
+#[doc(alias = "NotepackSerializer")]
+pub struct MsgPackSerializer {
+    dialect: Dialect,
+}
 
 impl MsgPackSerializer {
-    /// A serializer; it has no options.
+    /// The serializer `"MsgPack"`; it has no options.
     pub const fn new() -> Self {
-        Self
+        Self { dialect: Dialect::MsgPack }
+    }
+
+    /// The serializer `"Notepack"`, which differs in the widths of numbers and
+    /// in a few rare values; it has no options.
+    ///
+    /// ```
+    /// use moleculer_protocol::Serializer;
+    /// use moleculer_serializer_msgpack::MsgPackSerializer;
+    ///
+    /// let mut bytes = bytes::BytesMut::new();
+    /// MsgPackSerializer::notepack().format().encode(&1.5, &mut bytes)?;
+    /// assert_eq!(&bytes[..], b"\xcb\x3f\xf8\0\0\0\0\0\0");
+    /// # Ok::<(), moleculer_protocol::EncodeError>(())
+    /// ```
+    pub const fn notepack() -> Self {
+        Self { dialect: Dialect::Notepack }
     }
 }
 
 impl Serializer for MsgPackSerializer {
     fn name(&self) -> &'static str {
-        MsgPackFormat.name()
+        self.dialect.name()
     }
 
     fn format(&self) -> Format {
-        FORMAT
+        self.dialect.format()
     }
 
     fn encode(&self, packet: &Packet, out: &mut BytesMut) -> Result<(), EncodeError> {
-        packet.to_tokens(&mut Writer(out), FORMAT)
+        packet.to_tokens(&mut Writer { out, dialect: self.dialect }, self.format())
     }
 
     fn decode(&self, kind: PacketKind, bytes: &Bytes) -> Result<Packet, DecodeError> {
-        Packet::from_tokens(kind, bytes, FORMAT, Reader::new)
-    }
-}
-
-const FORMAT: Format = Format::Other(&MsgPackFormat);
-
-/// Single values as MessagePack.
-#[derive(Debug)]
-struct MsgPackFormat;
-
-impl ValueFormat for MsgPackFormat {
-    fn name(&self) -> &'static str {
-        "MsgPack"
-    }
-
-    fn encode(&self, out: &mut BytesMut, write: &WriteTokens<'_>) -> Result<(), EncodeError> {
-        write(&mut Writer(out))
-    }
-
-    fn decode(&self, input: &[u8], read: &mut ReadTokens<'_>) -> Result<(), DecodeError> {
-        read(&mut Reader::new(input))
+        let open = match self.dialect {
+            Dialect::MsgPack => |input| Reader::new(input, Dialect::MsgPack),
+            Dialect::Notepack => |input| Reader::new(input, Dialect::Notepack),
+        };
+        Packet::from_tokens(kind, bytes, self.format(), open)
     }
 }

@@ -1,50 +1,57 @@
-//! Tokens to MessagePack: what msgpack5 makes of the same JavaScript value.
+//! Tokens to MessagePack: what the dialect's library makes of the same
+//! JavaScript value.
 
 use bytes::{BufMut, BytesMut};
 use moleculer_protocol::{
-    BigInt, Date, EncodeError,
+    BigInt, Date, EncodeError, ValueFormat,
     format::{Compound, Open, TokenWriter},
 };
 use rmp::encode;
 
-use crate::number::{Target, failed, write_float, write_int, write_uint};
+use crate::{
+    dialect::Dialect,
+    number::{Target, failed, write_float, write_int, write_uint},
+};
 
 type Result<T = ()> = std::result::Result<T, EncodeError>;
 
 /// Appends tokens to a buffer.
 #[derive(Debug)]
-pub(crate) struct Writer<'a>(pub(crate) &'a mut BytesMut);
+pub(crate) struct Writer<'a> {
+    pub(crate) out: &'a mut BytesMut,
+    pub(crate) dialect: Dialect,
+}
 
 impl TokenWriter for Writer<'_> {
     fn null(&mut self) -> Result {
-        encode::write_nil(&mut Target(self.0)).map_err(failed)
+        encode::write_nil(&mut Target(self.out)).map_err(failed)
     }
     fn bool(&mut self, flag: bool) -> Result {
-        encode::write_bool(&mut Target(self.0), flag).map_err(failed)
+        encode::write_bool(&mut Target(self.out), flag).map_err(failed)
     }
     fn int(&mut self, n: i64) -> Result {
-        write_int(self.0, n)
+        write_int(self.out, n, self.dialect)
     }
     fn uint(&mut self, n: u64) -> Result {
-        write_uint(self.0, n)
+        write_uint(self.out, n)
     }
     fn float(&mut self, n: f64) -> Result {
-        write_float(self.0, n)
+        write_float(self.out, n, self.dialect)
     }
     fn text(&mut self, text: &str) -> Result {
         length(text.len())?;
-        encode::write_str(&mut Target(self.0), text).map_err(failed)
+        encode::write_str(&mut Target(self.out), text).map_err(failed)
     }
     fn bytes(&mut self, bytes: &[u8]) -> Result {
         length(bytes.len())?;
-        encode::write_bin(&mut Target(self.0), bytes).map_err(failed)
+        encode::write_bin(&mut Target(self.out), bytes).map_err(failed)
     }
 
     /// Returns the place of the head, which announces a count that may have
     /// to be corrected at the end.
     fn begin(&mut self, compound: Compound, len: Option<usize>) -> Result<usize> {
-        let place = self.0.len();
-        write_head(self.0, compound, length(len.unwrap_or(0))?)?;
+        let place = self.out.len();
+        write_head(self.out, compound, length(len.unwrap_or(0))?)?;
         Ok(place)
     }
 
@@ -57,17 +64,26 @@ impl TokenWriter for Writer<'_> {
     }
 
     fn raw(&mut self, encoded: &[u8]) -> Result {
-        self.0.extend_from_slice(encoded);
+        self.out.extend_from_slice(encoded);
         Ok(())
     }
 
-    /// A map is written as an object; msgpack5 shows `{}` of a set.
+    /// msgpack5 writes a map as an object; else both show `{}`.
     fn has(&self, compound: Compound) -> bool {
-        compound != Compound::Set
+        match compound {
+            Compound::Array | Compound::Object => true,
+            Compound::Map => self.dialect == Dialect::MsgPack,
+            Compound::Set => false,
+        }
     }
 
     fn undefined(&mut self) -> Result {
-        Err(EncodeError::new("MsgPack cannot carry undefined in a list; use null"))
+        match self.dialect {
+            Dialect::MsgPack => {
+                Err(EncodeError::new("MsgPack cannot carry undefined in a list; use null"))
+            }
+            Dialect::Notepack => self.null(),
+        }
     }
 
     /// The timestamp extension in the shortest of its three lengths; null for
@@ -85,16 +101,16 @@ impl TokenWriter for Writer<'_> {
         match (u32::try_from(seconds), nanos) {
             (Ok(seconds), 0) => {
                 self.timestamp(4)?;
-                self.0.put_u32(seconds);
+                self.out.put_u32(seconds);
             }
             _ if (0..1 << 34).contains(&seconds) => {
                 self.timestamp(8)?;
-                self.0.put_u64(u64::from(nanos) << 34 | seconds as u64);
+                self.out.put_u64(u64::from(nanos) << 34 | seconds as u64);
             }
             _ => {
                 self.timestamp(12)?;
-                self.0.put_u32(nanos);
-                self.0.put_i64(seconds);
+                self.out.put_u32(nanos);
+                self.out.put_i64(seconds);
             }
         }
         Ok(())
@@ -102,7 +118,8 @@ impl TokenWriter for Writer<'_> {
 
     fn big_int(&mut self, n: &BigInt) -> Result {
         Err(EncodeError::new(format!(
-            "MsgPack cannot carry the big integer {}; send it as text",
+            "{} cannot carry the big integer {}; send it as text",
+            self.dialect.name(),
             n.as_str()
         )))
     }
@@ -111,13 +128,13 @@ impl TokenWriter for Writer<'_> {
 impl Writer<'_> {
     fn timestamp(&mut self, len: u32) -> Result {
         const TIMESTAMP: i8 = -1;
-        encode::write_ext_meta(&mut Target(self.0), len, TIMESTAMP).map(drop).map_err(failed)
+        encode::write_ext_meta(&mut Target(self.out), len, TIMESTAMP).map(drop).map_err(failed)
     }
 
     #[cold]
     fn correct_head(&mut self, open: Open, announced: usize, len: u32) -> Result {
-        let (old, end) = (head_len(announced), self.0.len());
-        let out = &mut *self.0;
+        let (old, end) = (head_len(announced), self.out.len());
+        let out = &mut *self.out;
         write_head(out, open.compound, len)?;
         let new = out.len() - end;
         if new == old {

@@ -2,58 +2,16 @@
 //! 64 KiB, whatever the bytes. In a program of its own, since it counts every
 //! allocation.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
+#[path = "../../moleculer-protocol/tests/support/allocations.rs"]
+mod allocations;
 
 use bytes::Bytes;
 use moleculer_protocol::{PacketKind, Serializer, Value};
 use moleculer_serializer_msgpack::MsgPackSerializer;
 
-struct Counting;
+use self::allocations::{assert_bounded, peak};
 
-thread_local! {
-    static NOW: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
-}
-
-#[allow(unsafe_code, reason = "an allocator is unsafe by nature; this one passes everything on")]
-// SAFETY: each call is passed on to the system's allocator with its arguments.
-// The default `realloc` holds old and new at once, which is the worst case.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.get() + layout.size();
-        NOW.set(now);
-        PEAK.set(PEAK.get().max(now));
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.set(NOW.get().saturating_sub(layout.size()));
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most that `run` holds at once, in bytes.
-fn peak<T>(run: impl FnOnce() -> T) -> usize {
-    let before = NOW.get();
-    PEAK.set(before);
-    let result = run();
-    let peak = PEAK.get() - before;
-    drop(result);
-    peak
-}
-
-fn assert_bounded(what: &str, len: usize, peak: usize) {
-    let factor = peak.saturating_sub(64 * 1024) as f64 / len as f64;
-    assert!(factor <= 64.0, "{what}: {len} bytes became {peak}, {factor:.1} times");
-}
+const DIALECTS: [MsgPackSerializer; 2] = [MsgPackSerializer::new(), MsgPackSerializer::notepack()];
 
 /// A list whose length is just above a power of two, where a growing list
 /// wastes most.
@@ -71,7 +29,6 @@ fn packet(members: &[u8]) -> Bytes {
 
 #[test]
 fn lists_of_small_values_are_bounded() {
-    let format = MsgPackSerializer::new().format();
     let parts: [&[u8]; 14] = [
         b"\xc0",
         b"\xa0",
@@ -91,18 +48,26 @@ fn lists_of_small_values_are_bounded() {
     let deep: Vec<u8> = [vec![0x91; 100], vec![0xc0]].concat();
     let objects: Vec<u8> = [b"\x81\xa0".repeat(100), vec![0xc0]].concat();
     for part in parts.into_iter().chain([&deep[..], &objects]) {
-        let bytes = list(part);
-        let what = format!("{:x?}", &part[..part.len().min(6)]);
-        let taken = peak(|| format.decode::<Value>(&bytes).expect(&what));
-        assert_bounded(&what, bytes.len(), taken);
-        // And as a packet that is built at once.
-        let packet = packet(&[b"\xa8services", &bytes[..]].concat());
-        let taken = peak(|| {
-            let packet = MsgPackSerializer::new().decode(PacketKind::Info, &packet);
-            packet.expect(&what)
-        });
-        assert_bounded(&what, packet.len(), taken);
+        for serializer in DIALECTS {
+            check_list(serializer, part);
+        }
     }
+    // What only one dialect knows.
+    let parts: [&[u8]; 4] = [b"\xd4\0\0", b"\xd4\x05\0", b"\xc7\0\0", b"\xc7\0\x05"];
+    for part in parts {
+        check_list(MsgPackSerializer::notepack(), part);
+    }
+}
+
+fn check_list(serializer: MsgPackSerializer, part: &[u8]) {
+    let bytes = list(part);
+    let what = format!("{:x?} in {}", &part[..part.len().min(6)], serializer.name());
+    let taken = peak(|| serializer.format().decode::<Value>(&bytes).expect(&what));
+    assert_bounded(&what, bytes.len(), taken);
+    // And as a packet that is built at once.
+    let packet = packet(&[b"\xa8services", &bytes[..]].concat());
+    let taken = peak(|| serializer.decode(PacketKind::Info, &packet).expect(&what));
+    assert_bounded(&what, packet.len(), taken);
 }
 
 #[test]
@@ -146,10 +111,4 @@ fn lengths_that_lie_at_every_level_are_bounded() {
         let taken = peak(|| format.decode::<Vec<Value>>(&bytes).expect_err("a lie"));
         assert_bounded("nested lies", bytes.len(), taken);
     }
-}
-
-#[test]
-fn the_peak_is_found() {
-    assert_eq!(peak(|| vec![0_u8; 1000]), 1000);
-    assert!(peak(|| (vec![0_u8; 1000], vec![0_u8; 500])) >= 1500);
 }

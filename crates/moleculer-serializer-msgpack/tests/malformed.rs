@@ -10,8 +10,18 @@ use proptest::prelude::*;
 
 use self::vectors::{difference, encode, hex, load, packet_to_value};
 
+const DIALECTS: [MsgPackSerializer; 2] = [MsgPackSerializer::new(), MsgPackSerializer::notepack()];
+
 fn decode(kind: PacketKind, bytes: impl Into<Bytes>) -> Result<Packet, String> {
-    MsgPackSerializer::new().decode(kind, &bytes.into()).map_err(|error| error.to_string())
+    decode_in(MsgPackSerializer::new(), kind, bytes)
+}
+
+fn decode_in(
+    serializer: MsgPackSerializer,
+    kind: PacketKind,
+    bytes: impl Into<Bytes>,
+) -> Result<Packet, String> {
+    serializer.decode(kind, &bytes.into()).map_err(|error| error.to_string())
 }
 
 fn payload(packet: &Packet) -> Payload {
@@ -38,11 +48,13 @@ fn nested(levels: usize) -> Vec<u8> {
 
 #[test]
 fn every_truncated_packet_is_refused() {
-    for vector in load("0.15/msgpack.json") {
-        let Some(bytes) = vector.bytes else { continue };
-        for len in 0..bytes.len() {
-            let error = decode(vector.kind, bytes.slice(..len)).unwrap_err();
-            assert!(error.starts_with(vector.kind.as_str()), "{error}");
+    for serializer in DIALECTS {
+        for vector in load(&format!("0.15/{}.json", serializer.name().to_lowercase())) {
+            let Some(bytes) = vector.bytes else { continue };
+            for len in 0..bytes.len() {
+                let error = decode_in(serializer, vector.kind, bytes.slice(..len)).unwrap_err();
+                assert!(error.starts_with(vector.kind.as_str()), "{error}");
+            }
         }
     }
 }
@@ -110,8 +122,9 @@ fn lying_lengths_are_refused_at_once() {
         let error = decode(PacketKind::Request, request(&hex(params))).unwrap_err();
         let message = format!("REQ: params: the input ends early: {announced} announced");
         assert!(error.starts_with(&message), "{error}");
-        let format = MsgPackSerializer::new().format();
-        assert!(format.decode::<Vec<u64>>(&hex(params)).is_err());
+        for serializer in DIALECTS {
+            assert!(serializer.format().decode::<Vec<u64>>(&hex(params)).is_err());
+        }
     };
     check("ddffffffff", u32::MAX);
     check("dfffffffff00", u32::MAX);
@@ -137,20 +150,21 @@ fn unknown_extensions_are_refused_where_they_are_looked_at() {
 proptest! {
     #[test]
     fn damaged_packets_are_read_or_refused(
+        serializer in prop::sample::select(&DIALECTS[..]),
         which in any::<prop::sample::Index>(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let vectors = load("0.14/msgpack.json");
+        let vectors = load(&format!("0.14/{}.json", serializer.name().to_lowercase()));
         let vector = which.get(&vectors);
         if let Some(bytes) = &vector.bytes {
             let mut bytes = bytes.to_vec();
             for (at, byte) in damage {
                 *at.get_mut(&mut bytes) = byte;
             }
-            let Ok(packet) = decode(vector.kind, bytes) else { return Ok(()) };
+            let Ok(packet) = decode_in(serializer, vector.kind, bytes) else { return Ok(()) };
             if payload(&packet).to_value().is_ok() {
-                let again = encode(&MsgPackSerializer::new(), &packet).unwrap();
-                let again = decode(vector.kind, again).unwrap();
+                let again = encode(&serializer, &packet).unwrap();
+                let again = decode_in(serializer, vector.kind, again).unwrap();
                 let [packet, again] = [&packet, &again].map(packet_to_value);
                 prop_assert_eq!(difference(&packet, &again), None);
             }

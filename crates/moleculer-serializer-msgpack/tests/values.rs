@@ -16,24 +16,37 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use self::vectors::{difference, encode, hex};
 
-fn bytes_of(payload: &Payload) -> Bytes {
+const MSGPACK: MsgPackSerializer = MsgPackSerializer::new();
+const NOTEPACK: MsgPackSerializer = MsgPackSerializer::notepack();
+const DIALECTS: [MsgPackSerializer; 2] = [MSGPACK, NOTEPACK];
+
+fn bytes_in<T: Serialize>(serializer: MsgPackSerializer, value: &T) -> Bytes {
     let mut out = BytesMut::new();
-    let format = MsgPackSerializer::new().format();
-    payload.encode(&format, &mut out).expect("a value");
+    serializer.format().encode(value, &mut out).expect("a value");
     out.freeze()
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    MsgPackSerializer::new().format().decode(bytes)
+    MSGPACK.format().decode(bytes)
 }
 
-fn hex_of<T: Serialize + Send + Sync + 'static>(value: T) -> String {
-    format!("{:x}", bytes_of(&Payload::new(value)))
+fn hex_of<T: Serialize>(value: T) -> String {
+    hex_in(MSGPACK, &value)
+}
+
+fn hex_in<T: Serialize>(serializer: MsgPackSerializer, value: &T) -> String {
+    format!("{:x}", bytes_in(serializer, value))
 }
 
 /// Sends `params` in a packet and returns what arrives.
 fn send<T: Serialize + Send + Sync + 'static>(params: T) -> Payload {
-    let serializer = MsgPackSerializer::new();
+    send_in(MSGPACK, params)
+}
+
+fn send_in<T: Serialize + Send + Sync + 'static>(
+    serializer: MsgPackSerializer,
+    params: T,
+) -> Payload {
     let mut request = RequestPacket::new(PacketId::from("1"), "posts.get");
     request.params = Payload::new(params);
     let packet = Packet {
@@ -75,17 +88,25 @@ fn any_value() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn any_value_survives(value in any_value()) {
-        let back: Value = read(&bytes_of(&value.clone().into())).unwrap();
-        prop_assert_eq!(difference(&value, &back), None);
-        let back: Value = send(value.clone()).take().unwrap();
-        prop_assert_eq!(difference(&value, &back), None);
+        for serializer in DIALECTS {
+            let bytes = bytes_in(serializer, &value);
+            let back: Value = serializer.format().decode(&bytes).unwrap();
+            prop_assert_eq!(difference(&value, &back), None);
+            let back: Value = send_in(serializer, value.clone()).take().unwrap();
+            prop_assert_eq!(difference(&value, &back), None);
+        }
     }
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-        if let Ok(value) = read::<Value>(&bytes) {
-            let again: Value = read(&bytes_of(&value.clone().into())).unwrap();
-            prop_assert_eq!(difference(&value, &again), None);
+        for serializer in DIALECTS {
+            let read = |bytes: &[u8]| serializer.format().decode::<Value>(bytes);
+            if let Ok(value) = read(&bytes) {
+                let again = read(&bytes_in(serializer, &value)).unwrap();
+                // `undefined` is nil in a list; Notepack reads it from old peers.
+                let plain = |value: &Value| bytes_in(serializer, value);
+                prop_assert_eq!(plain(&value), plain(&again));
+            }
         }
     }
 }
@@ -141,7 +162,9 @@ fn order() -> Order {
 
 #[test]
 fn a_typed_value_arrives_as_its_type() {
-    assert_eq!(send(order()).take::<Order>().unwrap(), order());
+    for serializer in DIALECTS {
+        assert_eq!(send_in(serializer, order()).take::<Order>().unwrap(), order());
+    }
 }
 
 /// JavaScript sees an object with text keys, and texts where JSON has texts.
@@ -183,7 +206,7 @@ fn binary_params_share_the_packet() {
     let taken: Bytes = request.params.clone().take().unwrap();
     assert_eq!(taken, [0, 1, 128].as_slice());
     assert!(packet.as_ptr_range().contains(&taken.as_ptr()));
-    assert_eq!(hex_of(request.params), "c403000180");
+    assert_eq!(hex_of(&request.params), "c403000180");
 }
 
 #[test]
@@ -219,26 +242,77 @@ fn what_javascript_sends_fits_our_types() {
 
 #[test]
 fn dates_take_the_shortest_form() {
-    let date = |ms| hex_of(Value::Date(Date(ms)));
-    assert_eq!(date(0.0), "d6ff00000000");
-    assert_eq!(date(1.0), "d7ff003d090000000000");
-    assert_eq!(date(4_294_967_295_000.0), "d6ffffffffff");
-    assert_eq!(date(4_294_967_296_000.0), "d7ff0000000100000000");
-    assert_eq!(date(-1.0), "c70cff3b8b87c0ffffffffffffffff");
-    assert_eq!(date(f64::NAN), "c0");
+    for serializer in DIALECTS {
+        let date = |ms| hex_in(serializer, &Value::Date(Date(ms)));
+        assert_eq!(date(0.0), "d6ff00000000");
+        assert_eq!(date(1.0), "d7ff003d090000000000");
+        assert_eq!(date(4_294_967_295_000.0), "d6ffffffffff");
+        assert_eq!(date(4_294_967_296_000.0), "d7ff0000000100000000");
+        assert_eq!(date(-1.0), "c70cff3b8b87c0ffffffffffffffff");
+        assert_eq!(date(f64::NAN), "c0");
+    }
 }
 
 #[test]
 fn further_kinds_take_the_form_of_the_reference() {
     let bytes = Bytes::from_static(b"ab");
-    assert_eq!(hex_of(extended(Extended::TypedArray { tag: 64, bytes })), "c4026162");
-    assert_eq!(hex_of(extended(Extended::Set(vec![1.into()]))), "80");
-    let pairs = vec![(1.into(), Value::Null), ("a".into(), 2.into())];
-    assert_eq!(hex_of(extended(Extended::Map(pairs))), "8201c0a16102");
-    let big = Extended::BigInt(BigInt::parse("12345678901234567890123").unwrap());
-    let mut out = BytesMut::new();
-    let error = MsgPackSerializer::new().format().encode(&extended(big), &mut out).unwrap_err();
-    assert!(error.to_string().contains("12345678901234567890123"));
+    let array = extended(Extended::TypedArray { tag: 64, bytes });
+    let set = extended(Extended::Set(vec![1.into()]));
+    let map = extended(Extended::Map(vec![(1.into(), Value::Null), ("a".into(), 2.into())]));
+    let big = extended(Extended::BigInt(BigInt::parse("12345678901234567890123").unwrap()));
+    for (serializer, map_hex) in [(MSGPACK, "8201c0a16102"), (NOTEPACK, "80")] {
+        assert_eq!(hex_in(serializer, &array), "c4026162");
+        assert_eq!(hex_in(serializer, &set), "80");
+        assert_eq!(hex_in(serializer, &map), map_hex);
+        let error = serializer.format().encode(&big, &mut BytesMut::new()).unwrap_err();
+        let name = serializer.name();
+        let expected = format!("{name} cannot carry the big integer 12345678901234567890123");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+}
+
+/// What notepack.io once wrote, and types that it does not know.
+#[test]
+fn notepack_reads_extensions() {
+    let read = |bytes: &str| NOTEPACK.format().decode::<Value>(&hex(bytes));
+    assert_eq!(read("d40000").unwrap(), Value::Undefined);
+    assert_eq!(read("d700ffffffffffffffff").unwrap(), Value::Date(Date(-1.0)));
+    assert_eq!(read("c70200abcd").unwrap(), Bytes::from_static(&[0xab, 0xcd]).into());
+    // Of eight bytes too: only a head without a length means a date.
+    assert_eq!(
+        read("c708000000000000000001").unwrap(),
+        Bytes::from(vec![0, 0, 0, 0, 0, 0, 0, 1]).into()
+    );
+    let unknown: Value = vec![Value::from(-5), Bytes::from_static(&[1, 2]).into()].into();
+    assert_eq!(read("d5fb0102").unwrap(), unknown);
+    // An undefined member is absent, an undefined payload is none.
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Gone {
+        #[serde(default)]
+        a: Vec<u8>,
+        b: Option<u8>,
+    }
+    let gone: Gone = NOTEPACK.format().decode(&hex("82a161d40000a162d40000")).unwrap();
+    assert_eq!(gone, Gone { a: vec![], b: None });
+    assert_eq!(hex_in(NOTEPACK, &read("82a161d40000a1629101").unwrap()), "81a1629101");
+    let bytes = hex("83a56576656e74a161a464617461d40000a673656e646572a16e");
+    let packet = NOTEPACK.decode(PacketKind::Event, &bytes).unwrap();
+    let PacketBody::Event(event) = packet.body else { panic!("not an event") };
+    assert!(event.data.is_nothing());
+}
+
+/// The trap of undefined values: no member, and in a list an error or nil.
+#[test]
+fn undefined_is_left_out_of_objects_and_nil_in_lists() {
+    let object = Object::from([("a", Value::Undefined), ("b", Value::from(1))]);
+    for serializer in DIALECTS {
+        assert_eq!(hex_in(serializer, &object), "81a16201");
+        assert_eq!(hex_in(serializer, &Value::Undefined), "c0");
+    }
+    let list = Value::from(vec![Value::from(1), Value::Undefined]);
+    assert_eq!(hex_in(NOTEPACK, &list), "9201c0");
+    let error = MSGPACK.format().encode(&list, &mut BytesMut::new()).unwrap_err();
+    assert_eq!(error.to_string(), "MsgPack cannot carry undefined in a list; use null");
 }
 
 fn extended(extended: Extended) -> Value {
@@ -260,7 +334,7 @@ fn undefined_members_are_not_counted() {
         let mut map: BTreeMap<u32, Value> = (0..members).map(|n| (n, n.into())).collect();
         map.insert(members / 2 + 70_000, Value::Undefined);
         map.insert(70_000 * 2, Value::Undefined);
-        let hex = hex_of(map.clone());
+        let hex = hex_of(&map);
         assert!(hex.starts_with(head), "{}", &hex[..10]);
         map.retain(|_, value| !value.is_undefined());
         assert_eq!(hex, hex_of(map));
@@ -277,7 +351,7 @@ fn an_unknown_number_of_members_gets_a_longer_head() {
     }
     for len in [0, 15, 16, 300, 70_000] {
         let members: BTreeMap<u32, u32> = (0..len).map(|n| (n, n)).collect();
-        let known = hex_of(members.clone());
+        let known = hex_of(&members);
         assert_eq!(hex_of(Flat { members }), known);
     }
 }

@@ -80,15 +80,23 @@ pub fn plugins() -> Plugins {
     let plugins = plugins.serializer(SerializerPlugin {
         name: "MsgPack",
         build: |options| {
+            no_options("MsgPack", &options, moleculer_serializer_msgpack::MsgPackSerializer::new)
+        },
+    });
+    #[cfg(feature = "serializer-msgpack")]
+    let plugins = plugins.serializer(SerializerPlugin {
+        name: "Notepack",
+        build: |options| {
             no_options(
-                "MsgPack",
+                "Notepack",
                 &options,
-                moleculer_serializer_msgpack::MsgPackSerializer::default,
+                moleculer_serializer_msgpack::MsgPackSerializer::notepack,
             )
         },
     });
     #[cfg(not(feature = "serializer-msgpack"))]
-    let plugins = plugins.missing("MsgPack", "serializer-msgpack");
+    let plugins =
+        plugins.missing("MsgPack", "serializer-msgpack").missing("Notepack", "serializer-msgpack");
     #[cfg(feature = "serializer-avro")]
     let plugins = plugins.serializer(SerializerPlugin {
         name: "Avro",

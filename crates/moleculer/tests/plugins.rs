@@ -34,8 +34,16 @@ fn a_javascript_users_options_are_taken() {
     assert_eq!(refused(json!({"serializer": "JSONExt"})), "accepted");
     let message = refused(json!({"serializer": "JSONExt", "protocol": 4}));
     assert!(message.contains("does not carry protocol 4; set `protocol` to 5"), "{message}");
-    for serializer in [json!("JSON"), json!("msgpack"), json!({"type": "MsgPack", "options": {}})] {
-        assert_eq!(refused(json!({"serializer": serializer})), "accepted");
+    for serializer in [
+        json!("JSON"),
+        json!("msgpack"),
+        json!("Notepack"),
+        json!({"type": "MsgPack", "options": {}}),
+    ] {
+        for protocol in [4, 5] {
+            let options = json!({"serializer": serializer, "protocol": protocol});
+            assert_eq!(refused(options), "accepted");
+        }
     }
 }
 
