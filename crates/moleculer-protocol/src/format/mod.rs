@@ -34,7 +34,8 @@ use crate::json;
 /// deserializer that knows the name answers as if for any value, but shows
 /// further kinds as enum variants of these names with the content below. For
 /// all other types, those that serde buffers (`flatten`, `untagged`,
-/// internally tagged enums) included, it shows what JSON shows.
+/// internally tagged enums) included, it shows what JSON shows; to a type that
+/// asks for a list or a map it shows sets, and maps whose keys are text.
 pub mod kinds {
     /// `undefined`, as a unit struct or unit variant.
     pub const UNDEFINED: &str = "$moleculer::Undefined";
