@@ -315,6 +315,9 @@ fn types_read_as_leniently_as_from_json() {
     assert!(read::<u8>(&5.5).is_err());
     let by_number: BTreeMap<u8, u8> = read(&BTreeMap::from([(1, 2)])).unwrap();
     assert_eq!(by_number, BTreeMap::from([(1, 2)]));
+    // What a JavaScript object makes of a key that is nothing.
+    let by_nothing: Value = FORMAT.decode(b"{nn.").unwrap();
+    assert_eq!(by_nothing, Object::from([("null", Value::Null)]).into());
     let bytes = Value::from(Bytes::from_static(b"ab"));
     assert_eq!(read::<Vec<u8>>(&bytes).unwrap(), b"ab");
     assert_eq!(read::<[u8; 2]>(&bytes).unwrap(), *b"ab");
@@ -359,7 +362,7 @@ fn what_a_type_leaves_unread_is_an_error() {
         (&b"nn"[..], "1 bytes after the end"),
         (b".", "a list or object ends where a value should stand"),
         (b"{t\x01a.", "a list or object ends where a value should stand"),
-        (b"{n", "a map key is not text"),
+        (b"{[.n.", "a map key is not text"),
         (b"[", "the input ends early"),
     ] {
         let error = FORMAT.decode::<Value>(bytes).unwrap_err();

@@ -217,6 +217,18 @@ impl<'de, R: TokenReader<'de> + ?Sized> Deserializer<'de> for &mut TokenDeserial
         }
     }
 
+    /// The bytes of a typed array are binary data too.
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.reader.token()? {
+            Token::Owned(value) => ValueDeserializer(*value).deserialize_byte_buf(visitor),
+            token => self.visit(token, visitor, false),
+        }
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_byte_buf(visitor)
+    }
+
     /// Binary data reads as a list of numbers too.
     #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
@@ -294,6 +306,6 @@ impl<'de, R: TokenReader<'de> + ?Sized> Deserializer<'de> for &mut TokenDeserial
     }
 
     forward_to_deserialize_any! {
-        bool f32 f64 char str string bytes byte_buf identifier
+        bool f32 f64 char str string identifier
     }
 }

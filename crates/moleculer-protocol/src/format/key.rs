@@ -10,13 +10,13 @@ use serde::{
 };
 
 use super::{DecodeError, EncodeError, Token};
-use crate::Value;
+use crate::{Extended, Value};
 
 /// What to say of a key that cannot be one.
 const NOT_TEXT: &str = "a map key is not text";
 
-/// A key as text; numbers and flags are read from it where they are wanted,
-/// since JavaScript's objects have no other keys than text.
+/// A key as text, since JavaScript's objects have no other keys; numbers and
+/// flags are read from it where they are wanted. A `Map` may have any key.
 pub(super) struct Key<'de>(Cow<'de, str>);
 
 impl<'de> Key<'de> {
@@ -35,8 +35,14 @@ impl<'de> Key<'de> {
             Token::UInt(n) => n.to_string(),
             Token::Float(n) => number(n),
             Token::Bool(flag) => flag.to_string(),
+            Token::Null => "null".to_owned(),
+            Token::Undefined => "undefined".to_owned(),
             Token::Owned(value) => match *value {
                 Value::String(text) => text,
+                Value::Extended(extended) => match *extended {
+                    Extended::BigInt(n) => n.as_str().to_owned(),
+                    _ => return Err(DecodeError::new(NOT_TEXT)),
+                },
                 _ => return Err(DecodeError::new(NOT_TEXT)),
             },
             _ => return Err(DecodeError::new(NOT_TEXT)),

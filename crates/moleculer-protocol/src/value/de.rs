@@ -240,7 +240,24 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
         visitor.visit_enum(EnumSource { variant, content })
     }
 
-    /// Binary data and sets read as lists too.
+    /// Bytes of a `Uint8Array` are binary data to a type that wants such.
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.0 {
+            Value::Extended(extended) => match *extended {
+                Extended::TypedArray { tag: 64 | 68, bytes } => {
+                    visitor.visit_byte_buf(bytes.into())
+                }
+                other => Self(other.into()).deserialize_any(visitor),
+            },
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_byte_buf(visitor)
+    }
+
+    /// Binary data, typed arrays and sets read as lists too.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.0 {
             Value::Bytes(bytes) => {
@@ -249,6 +266,10 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
             }
             Value::Extended(extended) => match *extended {
                 Extended::Set(items) => visitor.visit_seq(SeqSource(items.into_iter())),
+                Extended::TypedArray { tag, ref bytes } => match elements(tag, bytes) {
+                    Some(items) => visitor.visit_seq(SeqSource(items.into_iter())),
+                    None => Self((*extended).into()).deserialize_any(visitor),
+                },
                 other => Self(other.into()).deserialize_any(visitor),
             },
             _ => self.deserialize_any(visitor),
@@ -316,8 +337,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer {
     }
 
     forward_to_deserialize_any! {
-        bool i128 u128 f32 f64 char str string bytes byte_buf tuple_struct identifier
-        ignored_any
+        bool i128 u128 f32 f64 char str string tuple_struct identifier ignored_any
     }
 }
 
@@ -335,6 +355,27 @@ impl Extended {
             other => Err(other),
         }
     }
+}
+
+/// The elements of a typed array; `None` for kinds that JavaScript lacks.
+fn elements(tag: u8, bytes: &[u8]) -> Option<Vec<Value>> {
+    fn each<const N: usize>(bytes: &[u8], read: fn([u8; N]) -> Value) -> Vec<Value> {
+        let (elements, _) = bytes.as_chunks();
+        elements.iter().copied().map(read).collect()
+    }
+    Some(match tag {
+        64 | 68 => each(bytes, |n| u8::from_le_bytes(n).into()),
+        69 => each(bytes, |n| u16::from_le_bytes(n).into()),
+        70 => each(bytes, |n| u32::from_le_bytes(n).into()),
+        71 => each(bytes, |n| u64::from_le_bytes(n).into()),
+        72 => each(bytes, |n| i8::from_le_bytes(n).into()),
+        77 => each(bytes, |n| i16::from_le_bytes(n).into()),
+        78 => each(bytes, |n| i32::from_le_bytes(n).into()),
+        79 => each(bytes, |n| i64::from_le_bytes(n).into()),
+        85 => each(bytes, |n| f64::from(f32::from_le_bytes(n)).into()),
+        86 => each(bytes, |n| f64::from_le_bytes(n).into()),
+        _ => return None,
+    })
 }
 
 struct SeqSource(std::vec::IntoIter<Value>);
@@ -490,6 +531,25 @@ mod tests {
         assert_eq!(read["in"]["a"], 5);
         let shown: Map<u8> = map(1.into()).into_type().unwrap();
         assert!(shown.is_empty(), "what JSON shows of it");
+    }
+
+    #[test]
+    fn typed_arrays_read_as_lists() {
+        let array = |tag, bytes: &'static [u8]| {
+            Value::from(Extended::TypedArray { tag, bytes: Bytes::from_static(bytes) })
+        };
+        let bytes: Bytes = array(64, b"ab").into_type().unwrap();
+        assert_eq!(bytes, b"ab".as_slice());
+        assert_eq!(array(68, b"ab").into_type::<Vec<u8>>().unwrap(), b"ab");
+        assert_eq!(array(69, &[1, 2]).into_type::<(u32,)>().unwrap(), (0x201,));
+        assert_eq!(array(72, &[0xff]).into_type::<Vec<i64>>().unwrap(), [-1]);
+        let floats = array(85, &[0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
+        assert_eq!(floats.into_type::<Vec<f32>>().unwrap(), [1.0, -2.0]);
+        let longs = array(79, &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(longs.into_type::<Vec<i64>>().unwrap(), [-2]);
+        // No elements of 16-bit floats here; and these are no bytes.
+        assert!(array(84, &[0, 0]).into_type::<Vec<f32>>().is_err());
+        assert!(array(69, &[1, 2]).into_type::<Bytes>().is_err());
     }
 
     /// Also inside of other types.

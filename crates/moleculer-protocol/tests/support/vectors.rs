@@ -191,8 +191,7 @@ fn compare(expected: &Value, actual: &Value) -> Option<Difference> {
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => compare_members(expected, actual),
         (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
-            let mut pairs = expected.iter().zip(actual).enumerate();
-            pairs.find_map(|(at, (expected, actual))| within(&at, compare(expected, actual)))
+            compare_items(expected, actual)
         }
         (Value::Date(expected), Value::Date(actual)) if same_instant(expected.0, actual.0) => None,
         (Value::Extended(expected), Value::Extended(actual)) => compare_extended(expected, actual),
@@ -202,17 +201,23 @@ fn compare(expected: &Value, actual: &Value) -> Option<Difference> {
 }
 
 fn compare_extended(expected: &Extended, actual: &Extended) -> Option<Difference> {
-    let list = |items: &[Value]| Value::Array(items.to_vec());
     let pair = |(key, value): &(Value, Value)| Value::Array(vec![key.clone(), value.clone()]);
-    let pairs = |entries: &[_]| Value::Array(entries.iter().map(pair).collect());
+    let pairs = |entries: &[_]| Vec::from_iter(entries.iter().map(pair));
     match (expected, actual) {
-        (Extended::Map(expected), Extended::Map(actual)) => {
-            compare(&pairs(expected), &pairs(actual))
+        (Extended::Map(expected), Extended::Map(actual)) if expected.len() == actual.len() => {
+            compare_items(&pairs(expected), &pairs(actual))
         }
-        (Extended::Set(expected), Extended::Set(actual)) => compare(&list(expected), &list(actual)),
+        (Extended::Set(expected), Extended::Set(actual)) if expected.len() == actual.len() => {
+            compare_items(expected, actual)
+        }
         _ if expected == actual => None,
         _ => Some((vec![], format!("expected {expected:?}, found {actual:?}"))),
     }
+}
+
+fn compare_items(expected: &[Value], actual: &[Value]) -> Option<Difference> {
+    let mut pairs = expected.iter().zip(actual).enumerate();
+    pairs.find_map(|(at, (expected, actual))| within(&at, compare(expected, actual)))
 }
 
 fn compare_members(expected: &Object, actual: &Object) -> Option<Difference> {
