@@ -15,6 +15,8 @@ pub mod transporter {
 pub mod serializer {
     #[cfg(feature = "serializer-avro")]
     pub use moleculer_serializer_avro as avro;
+    #[cfg(feature = "serializer-cbor")]
+    pub use moleculer_serializer_cbor as cbor;
     #[cfg(feature = "serializer-json-ext")]
     pub use moleculer_serializer_json_ext as json_ext;
     #[cfg(feature = "serializer-msgpack")]
@@ -97,6 +99,19 @@ pub fn plugins() -> Plugins {
     #[cfg(not(feature = "serializer-msgpack"))]
     let plugins =
         plugins.missing("MsgPack", "serializer-msgpack").missing("Notepack", "serializer-msgpack");
+    #[cfg(feature = "serializer-cbor")]
+    let plugins = plugins.serializer(SerializerPlugin {
+        name: "CBOR",
+        build: |options| {
+            let config = Value::from(options)
+                .into_type()
+                .map_err(|error| Error::options(format!("CBOR: {error}")))?;
+            let serializer = moleculer_serializer_cbor::CborSerializer::with_config(config);
+            Ok(std::sync::Arc::new(serializer))
+        },
+    });
+    #[cfg(not(feature = "serializer-cbor"))]
+    let plugins = plugins.missing("CBOR", "serializer-cbor");
     #[cfg(feature = "serializer-avro")]
     let plugins = plugins.serializer(SerializerPlugin {
         name: "Avro",

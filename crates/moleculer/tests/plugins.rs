@@ -39,6 +39,8 @@ fn a_javascript_users_options_are_taken() {
         json!("msgpack"),
         json!("Notepack"),
         json!({"type": "MsgPack", "options": {}}),
+        json!("cbor"),
+        json!({"type": "CBOR", "options": {"useTag259ForMaps": true}}),
     ] {
         for protocol in [4, 5] {
             let options = json!({"serializer": serializer, "protocol": protocol});
@@ -62,6 +64,10 @@ fn mistakes_say_what_to_do() {
     check(
         json!({"serializer": {"type": "JSONExt", "options": {"customs": []}}}),
         "JSONExt has no options, but got `customs`",
+    );
+    check(
+        json!({"serializer": {"type": "CBOR", "options": {"useTag259": true}}}),
+        "CBOR: unknown key `useTag259`",
     );
     let tcp = |options| json!({"transporter": {"type": "TCP", "options": options}});
     check(tcp(json!({"gossipPeriot": 2})), "did you mean `gossipPeriod`?");

@@ -5,6 +5,8 @@ use moleculer_protocol::{
     JsonSerializer, Packet, PacketBody, PacketKind, PacketVersion, Payload, Serializer,
 };
 use moleculer_serializer_avro::AvroSerializer;
+use moleculer_serializer_cbor::CborSerializer;
+use moleculer_serializer_json_ext::JsonExtSerializer;
 use moleculer_serializer_msgpack::MsgPackSerializer;
 use moleculer_serializer_protobuf::ProtoBufSerializer;
 use moleculer_serializer_thrift::ThriftSerializer;
@@ -16,8 +18,16 @@ use crate::{
 };
 
 /// The golden vectors are in `<protocol>/<name in lower case>.json`.
-pub(crate) const SERIALIZERS: &[&dyn Serializer] =
-    &[&JsonSerializer, &AvroSerializer, &MsgPackSerializer, &ProtoBufSerializer, &ThriftSerializer];
+pub(crate) const SERIALIZERS: &[&dyn Serializer] = &[
+    &JsonSerializer,
+    &JsonExtSerializer,
+    &AvroSerializer,
+    &CborSerializer::new(),
+    &MsgPackSerializer::new(),
+    &MsgPackSerializer::notepack(),
+    &ProtoBufSerializer,
+    &ThriftSerializer,
+];
 
 pub(crate) fn targets() -> Vec<Target> {
     let target = |&serializer: &&'static dyn Serializer| {

@@ -7,16 +7,27 @@ use moleculer_protocol::{
     tcp::{Frame, FrameDecoder},
 };
 use moleculer_serializer_avro::AvroSerializer;
+use moleculer_serializer_cbor::CborSerializer;
+use moleculer_serializer_json_ext::JsonExtSerializer;
 use moleculer_serializer_msgpack::MsgPackSerializer;
 use moleculer_serializer_protobuf::ProtoBufSerializer;
 use moleculer_serializer_thrift::ThriftSerializer;
 
 use crate::show::{hex, tagged};
 
-/// In the order in which they are tried. The strict ones come first: JSON and
-/// MsgPack read nothing but themselves.
-pub(crate) const SERIALIZERS: &[&dyn Serializer] =
-    &[&JsonSerializer, &MsgPackSerializer, &AvroSerializer, &ThriftSerializer, &ProtoBufSerializer];
+/// In the order in which they are tried. The strict ones come first: they
+/// read nothing but themselves. JSONExt and Notepack have to be named, since
+/// JSON and MsgPack read their packets too.
+pub(crate) const SERIALIZERS: &[&dyn Serializer] = &[
+    &JsonSerializer,
+    &MsgPackSerializer::new(),
+    &CborSerializer::new(),
+    &AvroSerializer,
+    &ThriftSerializer,
+    &ProtoBufSerializer,
+    &JsonExtSerializer,
+    &MsgPackSerializer::notepack(),
+];
 
 /// What the input held.
 #[derive(Debug, Default)]
