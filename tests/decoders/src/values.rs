@@ -30,8 +30,21 @@ fn check(format: &Format, input: &[u8]) {
     let Ok(value) = bounded(input.len(), || format.decode::<Value>(input)) else { return };
     let first = encode(format, &value);
     let again: Value = format.decode(&first).expect("what was encoded can be decoded");
-    assert_eq!(difference(&value, &again), None, "encoding changed the value");
+    let writes_null = matches!(format.name(), "JSONExt" | "Notepack");
+    if !(writes_null && has_invalid_date(&value)) {
+        assert_eq!(difference(&value, &again), None, "encoding changed the value");
+    }
     assert_eq!(first, encode(format, &again), "encoding once more changed the bytes");
+}
+
+/// JSONExt and Notepack write null for it, as the reference does.
+fn has_invalid_date(value: &Value) -> bool {
+    match value {
+        Value::Date(date) => date.0.is_nan(),
+        Value::Array(items) => items.iter().any(has_invalid_date),
+        Value::Object(object) => object.iter().any(|(_, value)| has_invalid_date(value)),
+        _ => false,
+    }
 }
 
 fn encode(format: &Format, value: &Value) -> BytesMut {
