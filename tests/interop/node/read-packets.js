@@ -22,8 +22,17 @@ for await (const line of createInterface({ input: process.stdin })) {
 
 function read(hex, type) {
   try {
-    return text(serializer.deserialize(Buffer.from(hex, "hex"), type));
+    const packet = serializer.deserialize(Buffer.from(hex, "hex"), type);
+    for (const members of [packet, packet.error ?? {}]) dropUndefined(members);
+    return text(packet);
   } catch (error) {
     return `${error}`;
+  }
+}
+
+// The reference takes an undefined member for an absent one.
+function dropUndefined(members) {
+  for (const [name, value] of Object.entries(members)) {
+    if (value === undefined) delete members[name];
   }
 }

@@ -20,8 +20,10 @@ use moleculer::{
 };
 
 /// What each version of the reference can speak.
-const SERIALIZERS: &[(ProtocolVersion, &[&str])] =
-    &[(V4, &["JSON", "Avro", "MsgPack", "ProtoBuf", "Thrift"]), (V5, &["JSON", "MsgPack"])];
+const SERIALIZERS: &[(ProtocolVersion, &[&str])] = &[
+    (V4, &["JSON", "Avro", "MsgPack", "Notepack", "ProtoBuf", "Thrift", "CBOR"]),
+    (V5, &["JSON", "JSONExt", "MsgPack", "Notepack", "CBOR"]),
+];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

@@ -16,10 +16,19 @@ use crate::{
     vectors::{self, Vector},
 };
 
-/// What we write otherwise on purpose: no meta and no headers are `{}`, and
-/// -0 keeps its sign.
-const OTHERWISE: &[(&str, &str)] =
-    &[("meta: null", "meta: {}"), ("headers: null", "headers: {}"), ("negzero: 0", "negzero: -0")];
+/// What we write otherwise on purpose: no meta and no headers are `{}`, -0
+/// keeps its sign, and Notepack, which spoils integers of more than 64 bits in
+/// the reference, keeps their value.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("meta: null", "meta: {}"),
+    ("headers: null", "headers: {}"),
+    ("negzero: 0", "negzero: -0"),
+    ("e21: 3875820019684212700", "e21: 1e+21"),
+];
+
+/// A packet with halves of surrogate pairs, which our text cannot hold: each
+/// becomes U+FFFD.
+const HALVES: &str = "request-lone-surrogates";
 
 /// What JavaScript reads from both.
 #[derive(Deserialize)]
@@ -37,14 +46,17 @@ pub(crate) async fn run(version: ProtocolVersion, serializer: &'static str) -> R
     let (mut compared, mut wrong) = (0, Vec::new());
     for vector in &vectors {
         let (Some(theirs), Some(_)) = (&vector.bytes, &vector.decoded) else { continue };
+        if vector.name == HALVES {
+            continue;
+        }
         let ours = vectors::encode(&*ours, &vector.packet())
             .map_err(|error| failed(&vector.name, error))?;
         let read = reader.read(vector, theirs, &ours).await?;
         compared += 1;
-        let same = OTHERWISE.iter().fold(read.ours == read.theirs, |same, (theirs, ours)| {
-            same || read.ours == read.theirs.replace(theirs, ours)
+        let [theirs, ours] = [&read.theirs, &read.ours].map(|text| {
+            OTHERWISE.iter().fold(text.clone(), |text, (theirs, ours)| text.replace(theirs, ours))
         });
-        if !same {
+        if theirs != ours {
             wrong.push(format!("{}: {}\n    instead of {}", vector.name, read.ours, read.theirs));
         }
     }

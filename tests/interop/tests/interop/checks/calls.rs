@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, DIRECTIONS, JAVASCRIPT};
 
 pub(crate) async fn values(cluster: &Cluster) -> Result<()> {
     let values = json!([
-        null, true, 0, -1, 1.5, 1e21, 9_007_199_254_740_991_u64, "", "text \u{1F600} \" \\ \n \u{2028}", [],
+        null, true, 0, -1, 1.5, 1e-21, 9_007_199_254_740_991_u64, "", "text \u{1F600} \" \\ \n \u{2028}", [],
         [1, [2, null]], {}, {"a": {"b": [{"c": null}]}, "ключ": "значение"},
         {"type": "Buffer", "data": [0, 1, 255]}, "x".repeat(100_000)
     ]);

@@ -4,10 +4,7 @@ use moleculer::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::check;
-use crate::{
-    cluster::{Cluster, DIRECTIONS, RUST, until},
-    vectors::difference,
-};
+use crate::cluster::{Cluster, DIRECTIONS, RUST, until};
 
 /// Settings, metadata, actions and events of all services, and the node's own.
 pub(crate) async fn alike(cluster: &Cluster) -> Result<()> {
@@ -18,9 +15,7 @@ pub(crate) async fn alike(cluster: &Cluster) -> Result<()> {
         if own.iter().all(|service| service["settings"]["limits"].is_null()) {
             return Err(Error::internal(format!("{what}: none has settings")));
         }
-        if let Some(difference) = difference(&Json::from(own).into(), &Json::from(seen).into()) {
-            return Err(Error::internal(format!("{what}: {difference}")));
-        }
+        check(&what, &seen.into(), &own.into())?;
         let [own, seen] = [owner, observer].map(|by| node(cluster, by, owner));
         let (own, seen) = (own.await?, seen.await?);
         for key in ["instanceID", "client", "metadata", "hostname", "ipList"] {
