@@ -55,10 +55,16 @@ fn read<T>(
     input: &[u8],
     seed: impl for<'de> DeserializeSeed<'de, Value = T>,
 ) -> Result<T, DecodeError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(input);
+    let mut deserializer = serde_json::Deserializer::from_str(text(input)?);
     seed.deserialize(Lenient(&mut deserializer))
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| DecodeError::new(error.to_string()))
+}
+
+/// The input as text: checked once as a whole, which costs less than checking
+/// each string in it.
+fn text(input: &[u8]) -> Result<&str, DecodeError> {
+    str::from_utf8(input).map_err(|error| DecodeError::new(format!("JSON is UTF-8, but {error}")))
 }
 
 /// JavaScript writes half a surrogate pair as an escape; no Rust string can
@@ -203,6 +209,15 @@ mod tests {
         }
         assert!(from_slice::<()>(br#"{"a":1}"#).is_err());
         assert_eq!(from_slice::<Option<Empty>>(b"null").unwrap(), None);
+    }
+
+    #[test]
+    fn invalid_utf_8_is_an_error_that_tells_where() {
+        let error = from_slice::<Value>(b"[\"a\xff\"]").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "JSON is UTF-8, but invalid utf-8 sequence of 1 bytes from index 3"
+        );
     }
 
     #[test]

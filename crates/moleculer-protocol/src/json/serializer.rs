@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{replace_lone_surrogates, to_writer};
+use super::{replace_lone_surrogates, text, to_writer};
 use crate::{
     FieldWriter, Format, Object, Packet, PacketKind, Payload, RawPayload, Serializer, Value,
     format::{DecodeError, EncodeError},
@@ -53,11 +53,11 @@ impl Serializer for JsonSerializer {
     }
 }
 
-fn read(kind: PacketKind, bytes: &Bytes) -> Result<Packet, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let packet = read_packet::<Raw<'_>, _>(kind, &mut deserializer, bytes)?;
-    deserializer.end()?;
-    Ok(packet)
+fn read(kind: PacketKind, bytes: &Bytes) -> Result<Packet, DecodeError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text(bytes)?);
+    read_packet::<Raw<'_>, _>(kind, &mut deserializer, bytes)
+        .and_then(|packet| deserializer.end().map(|()| packet))
+        .map_err(|error| DecodeError::new(error.to_string()))
 }
 
 /// The text of a member, found but not read.
