@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod allocations;
+mod codec;
 mod floor;
 mod local;
 mod measure;
@@ -41,6 +42,7 @@ fn run(args: &[&str]) -> Result<()> {
     }
     match *args {
         ["drive", "local", peer] => local::drive(peer),
+        ["drive", "codec", peer] => codec::drive(peer),
         ["drive", "remote", peer, flavor] => remote::drive(peer, flavor.parse()?),
         ["serve", peer, flavor] => remote::serve(peer, flavor.parse()?),
         ["--help" | "-h"] => {
@@ -55,6 +57,9 @@ fn compare(options: &options::Options) -> Result<()> {
     let mut peers = Vec::new();
     if options.local {
         peers.extend(local::peers());
+    }
+    if options.codec {
+        peers.extend(codec::peers()?);
     }
     if options.remote {
         peers.extend(remote::peers()?);

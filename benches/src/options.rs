@@ -3,9 +3,10 @@
 use crate::measure::Result;
 
 pub(crate) const USAGE: &str = "\
-usage: benches [local|remote] [--rounds N] [--no-js] [--json FILE]
+usage: benches [local|codec|remote] [--rounds N] [--no-js] [--json FILE]
 
-  local, remote   only this family of workloads (default: both)
+  local, codec, remote
+                  only this family of workloads (default: all)
   --rounds N      rounds of every peer, alternating (default: 3)
   --no-js         leave the Moleculer JS peers out
   --json FILE     also write every single measurement, one JSON object a line";
@@ -13,6 +14,7 @@ usage: benches [local|remote] [--rounds N] [--no-js] [--json FILE]
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
     pub(crate) local: bool,
+    pub(crate) codec: bool,
     pub(crate) remote: bool,
     pub(crate) rounds: u32,
     pub(crate) js: bool,
@@ -21,12 +23,20 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn parse(args: &[&str]) -> Result<Self> {
-        let mut options = Self { local: true, remote: true, rounds: 3, js: true, json: None };
+        let mut options =
+            Self { local: true, codec: true, remote: true, rounds: 3, js: true, json: None };
+        let mut family = None;
         let mut args = args.iter().copied();
         while let Some(arg) = args.next() {
             match arg {
-                "local" => options.remote = false,
-                "remote" => options.local = false,
+                "local" | "codec" | "remote" if family.is_none() => {
+                    family = Some(arg);
+                    (options.local, options.codec, options.remote) =
+                        (arg == "local", arg == "codec", arg == "remote");
+                }
+                "local" | "codec" | "remote" => {
+                    return Err("families exclude each other: give none to run all".into());
+                }
                 "--no-js" => options.js = false,
                 "--rounds" => options.rounds = rounds(args.next())?,
                 "--json" => {
@@ -34,9 +44,6 @@ impl Options {
                 }
                 _ => return Err(format!("unknown argument `{arg}`\n\n{USAGE}").into()),
             }
-        }
-        if !options.local && !options.remote {
-            return Err("`local` and `remote` exclude each other: give neither to run both".into());
         }
         Ok(options)
     }
@@ -55,7 +62,8 @@ mod tests {
 
     #[test]
     fn no_argument_runs_everything() {
-        let expected = Options { local: true, remote: true, rounds: 3, js: true, json: None };
+        let expected =
+            Options { local: true, codec: true, remote: true, rounds: 3, js: true, json: None };
         assert_eq!(Options::parse(&[]).unwrap(), expected);
     }
 
@@ -63,8 +71,14 @@ mod tests {
     fn every_argument_has_an_effect() {
         let parsed =
             Options::parse(&["local", "--rounds", "5", "--no-js", "--json", "out"]).unwrap();
-        let expected =
-            Options { local: true, remote: false, rounds: 5, js: false, json: Some("out".into()) };
+        let expected = Options {
+            local: true,
+            codec: false,
+            remote: false,
+            rounds: 5,
+            js: false,
+            json: Some("out".into()),
+        };
         assert_eq!(parsed, expected);
     }
 

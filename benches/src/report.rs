@@ -28,9 +28,9 @@ pub(crate) fn json_lines(records: &[Record]) -> Result<String> {
 pub(crate) fn markdown(records: &[Record], peers: &[Peer]) -> String {
     let mut report = String::new();
     for workload in distinct(records.iter().map(|record| record.sample.workload.as_str())) {
-        let local = workload.starts_with("local/");
+        let times = !workload.starts_with("remote/");
         let js = js_peers(records, workload);
-        report += &format!("\n### {workload}\n\n{}", header(local, &js));
+        report += &format!("\n### {workload}\n\n{}", header(times, &js));
         for row in rows(records, peers, workload, &js) {
             report += &format!("| {} |\n", row.join(" | "));
         }
@@ -46,12 +46,12 @@ fn js_peers(records: &[Record], workload: &str) -> Vec<&'static str> {
     [JS_014, JS_015].into_iter().filter(measured).collect()
 }
 
-fn header(local: bool, js: &[&str]) -> String {
+fn header(times: bool, js: &[&str]) -> String {
     let mut titles =
         vec!["metric".to_owned(), "peer".to_owned(), "value".to_owned(), "÷ floor".to_owned()];
     titles.extend(
         js.iter().map(|name| {
-            if local { format!("times as fast as {name}") } else { format!("÷ {name}") }
+            if times { format!("times as fast as {name}") } else { format!("÷ {name}") }
         }),
     );
     format!("| {} |\n| --- | ---{} |\n", titles.join(" | "), " | ---:".repeat(titles.len() - 2))
@@ -70,7 +70,7 @@ fn rows(records: &[Record], peers: &[Peer], workload: &str, js: &[&str]) -> Vec<
             row.push(floor.map_or_else(none, |floor| ratio(&own, &floor)));
             row.extend(js.iter().map(|js| match of(js) {
                 Some(_) if *js == name => none(),
-                Some(js) if workload.starts_with("local/") => ratio(&js, &own),
+                Some(js) if !workload.starts_with("remote/") => ratio(&js, &own),
                 Some(js) => ratio(&own, &js),
                 None => none(),
             }));
