@@ -268,6 +268,11 @@ durations! {
     Seconds: 1.0;
 }
 
+/// A time in ms, or a text with a unit.
+pub(crate) fn millis(value: &Value) -> Result<Duration, String> {
+    duration(value, 1e-3)
+}
+
 fn duration(value: &Value, unit: f64) -> Result<Duration, String> {
     let seconds = match value {
         Value::Null | Value::Undefined => Some(0.0),

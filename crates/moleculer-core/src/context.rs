@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use crate::{
     Error, ErrorKind, Result,
     body::BodyStream,
-    broker::{Call, Emit, ServiceBroker},
+    broker::{Call, Emit, Own, ServiceBroker},
     registry::{ActionEndpoint, EventEndpoint},
+    service::ServiceHandle,
 };
 
 /// One call of an action or one delivery of an event. A cheap clone.
@@ -27,7 +28,8 @@ pub struct Context(Arc<Inner>);
 /// Kept small: it is allocated for every call. What few calls need is in `Extra`.
 struct Inner {
     target: Target,
-    params: Mutex<Payload>,
+    /// None once they were moved into an argument of the handler.
+    params: Mutex<Option<Payload>>,
     meta: Mutex<Object>,
     parent: Option<Context>,
     extra: OnceLock<Box<Extra>>,
@@ -110,7 +112,7 @@ impl Context {
         };
         let ctx = Self(Arc::new(Inner {
             target: Target::Action(endpoint.clone()),
-            params: Mutex::new(params),
+            params: Mutex::new(Some(params)),
             meta: Mutex::new(meta),
             parent,
             extra: OnceLock::new(),
@@ -131,6 +133,17 @@ impl Context {
         Self::new(Target::Event(Box::new(target)), init)
     }
 
+    /// The context of a handler that is run without an event.
+    pub(crate) fn for_own_event(endpoint: Arc<EventEndpoint>, data: Payload) -> Self {
+        let target = EventTarget {
+            name: endpoint.def.name.clone(),
+            kind: EventKind::Emit,
+            groups: Some(Arc::from([endpoint.group.clone()])),
+            endpoint,
+        };
+        Self::for_event(target, ContextInit { params: data, ..ContextInit::default() })
+    }
+
     fn new(target: Target, init: ContextInit) -> Self {
         let meta = match &init.parent {
             Some(parent) => {
@@ -143,7 +156,7 @@ impl Context {
         let level = init.level.unwrap_or_else(|| init.parent.as_ref().map_or(1, |p| p.level() + 1));
         Self(Arc::new(Inner {
             target,
-            params: Mutex::new(init.params),
+            params: Mutex::new(Some(init.params)),
             meta: Mutex::new(meta),
             parent: init.parent,
             extra: init.extra.map_or_else(OnceLock::new, OnceLock::from),
@@ -245,19 +258,39 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// `ValidationError` when they do not fit `T`.
+    /// `ValidationError` when they do not fit `T`, and an error when they
+    /// were moved into an argument of the handler.
     pub fn params<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<T> {
-        fit(self.lock_params().clone())
+        let params = self.lock_params().clone();
+        params.ok_or_else(taken).and_then(fit)
     }
 
-    /// The params as they are.
+    /// The params as they are; nothing if they were moved into an argument of
+    /// the handler.
     pub fn payload(&self) -> Payload {
-        self.lock_params().clone()
+        self.lock_params().clone().unwrap_or_default()
+    }
+
+    /// Replaces the params, in a hook or middleware that runs before the handler.
+    pub fn set_params(&self, params: impl serde::Serialize + Send + Sync + 'static) {
+        *self.lock_params() = Some(Payload::new(params));
     }
 
     /// The params for the handler: moved out unless somebody needs them later.
-    pub(crate) fn handler_payload(&self) -> Payload {
-        std::mem::take(&mut *self.lock_params())
+    #[inline]
+    pub(crate) fn handler_payload(&self) -> Result<Payload> {
+        self.lock_params().take().ok_or_else(taken)
+    }
+
+    /// Starts something that may take the params, which stay here as well.
+    pub(crate) fn lending_params<R>(&self, start: impl FnOnce() -> R) -> R {
+        let params = self.lock_params().clone();
+        let started = start();
+        let mut left = self.lock_params();
+        if left.is_none() {
+            *left = params;
+        }
+        started
     }
 
     /// Whether the call came with a stream, taken or not. Such a call cannot be
@@ -315,6 +348,32 @@ impl Context {
     /// Sets a header of the response. Protocol 5.
     pub fn set_response_header(&self, key: impl Into<String>, value: impl Into<Value>) {
         lock(&self.extra().response_headers).insert(key, value);
+    }
+
+    /// The service whose handler runs.
+    ///
+    /// # Errors
+    ///
+    /// When it runs on another node, or was destroyed.
+    pub fn service(&self) -> Result<ServiceHandle> {
+        let service = match &self.0.target {
+            Target::Action(endpoint) => &endpoint.service,
+            Target::Event(target) => &target.endpoint.service,
+        };
+        let instance = service.instance.upgrade().ok_or_else(|| {
+            Error::internal(format!("the service '{}' is not on this node", service.full_name))
+        })?;
+        Ok(ServiceHandle::new(self.broker()?, instance))
+    }
+
+    /// Calls an action of the service whose handler runs, on this node, as a
+    /// part of this call: see [`ServiceHandle::call`].
+    pub fn call_own<'a, R>(
+        &'a self,
+        action: &'a str,
+        params: impl serde::Serialize + Send + Sync + 'static,
+    ) -> Call<'a, R> {
+        Call::new(action, Payload::new(params)).within(self).own(Own::OfContext)
     }
 
     /// The broker that runs this handler.
@@ -423,7 +482,7 @@ impl Context {
         self.broker().map_or_else(|_| PacketId::from(""), |broker| broker.new_id())
     }
 
-    fn lock_params(&self) -> std::sync::MutexGuard<'_, Payload> {
+    fn lock_params(&self) -> std::sync::MutexGuard<'_, Option<Payload>> {
         lock(&self.0.params)
     }
 
@@ -440,6 +499,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// Takes params out, as a validation error when they do not fit.
 pub(crate) fn fit<T: DeserializeOwned + Send + Sync + 'static>(payload: Payload) -> Result<T> {
     payload.take().map_err(|error| misfit(&error))
+}
+
+#[cold]
+fn taken() -> Error {
+    Error::internal(
+        "the params were taken already: a handler can take them once, so ask for one type that has all members",
+    )
 }
 
 pub(crate) fn misfit(error: &moleculer_protocol::DecodeError) -> Error {

@@ -21,7 +21,9 @@ pub use moleculer_protocol::{NodeId, Object, PacketId, Payload, ProtocolVersion,
 
 pub use self::{
     body::{Body, BodyStream, ByteStream, FromBody, IntoBody, ObjectStream},
-    broker::{BrokerBuilder, Call, CallFuture, Emit, EmitFuture, Response, ServiceBroker},
+    broker::{
+        BrokerBuilder, Call, CallFuture, Emit, EmitFuture, Response, ServiceBroker, ServiceStatus,
+    },
     config::{BrokerOptions, Millis, RegistryOptions, Seconds, TransitOptions, strict},
     context::{Context, EventKind},
     discoverer::{Discoverer, DynDiscoverer, LocalDiscoverer},
@@ -30,8 +32,9 @@ pub use self::{
     middleware::{ActionSite, Chain, EventSite, Middleware},
     plugins::{IntoTransporter, PluginSource, Plugins, SerializerPlugin, TransporterPlugin},
     service::{
-        Action, ActionDef, ActionFn, Event, EventDef, EventFn, FromContext, Handler, IntoService,
-        Meta, Params, Service, ServiceBuilder, SharedParams, State, Visibility,
+        Action, ActionDef, ActionFn, AfterHook, ErrorHook, Event, EventDef, EventFn, FromContext,
+        Handler, IntoService, Meta, Params, Service, ServiceBuilder, ServiceHandle, ServiceName,
+        SharedParams, State, Visibility,
     },
     transporter::{
         DynTransporter, InProcessNetwork, InProcessTransporter, Transporter,

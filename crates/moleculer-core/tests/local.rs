@@ -12,7 +12,8 @@ use std::{
 
 use moleculer_core::{
     Action, ActionFn, ActionSite, Chain, Context, Error, ErrorKind, Event, Meta, Middleware,
-    Object, Params, Result, Service, ServiceBroker, SharedParams, State, Value, Visibility,
+    Object, Params, Result, Service, ServiceBroker, ServiceHandle, SharedParams, State, Value,
+    Visibility,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -315,7 +316,7 @@ async fn lifecycle_order_and_failures() {
     type Log = Arc<Mutex<Vec<&'static str>>>;
     let log = Log::default();
     let push = |entry: &'static str| {
-        move |_: ServiceBroker, log: Log| {
+        move |_: ServiceHandle, log: Log| {
             log.lock().unwrap().push(entry);
             async { Ok::<_, Error>(()) }
         }
@@ -383,7 +384,7 @@ async fn wrong_declarations_are_refused() {
     let message =
         |builder: moleculer_core::BrokerBuilder| builder.build().unwrap_err().message().to_owned();
     let twice = local().service(Service::builder("a")).service(Service::builder("a"));
-    assert!(message(twice).contains("'a' is added twice"));
+    assert!(message(twice).contains("service 'a' exists already"));
     assert!(message(local().service(Service::builder(""))).contains("can't be empty"));
     let actions = Service::builder("a").action(Action::new("x", add)).action(Action::new("x", add));
     assert!(message(local().service(actions)).contains("action 'x' is declared twice"));

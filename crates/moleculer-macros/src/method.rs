@@ -68,12 +68,12 @@ impl Method {
         let broker = Ident::new("broker", Span::mixed_site());
         let typed = self.args.first().map(|arg| {
             // Another type is an error there.
-            quote_spanned!(hygienic(arg.span())=> let broker: #arg = broker;)
+            quote_spanned!(hygienic(arg.span())=> let broker: #arg = service.broker().clone();)
         });
         let args = typed.is_some().then_some(&broker);
         let run = self.run(args);
         let handler = quote_spanned! {hygienic(self.name.span())=>
-            |broker: #root::ServiceBroker, this: ::std::sync::Arc<Self>| {
+            |service: #root::ServiceHandle, this: ::std::sync::Arc<Self>| {
                 #typed
                 #run
             }

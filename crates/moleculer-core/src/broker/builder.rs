@@ -9,14 +9,18 @@ use moleculer_protocol::{JsonSerializer, NodeId, ProtocolVersion, Serializer};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{IdSource, Inner, ServiceBroker, Tasks, WeakBroker, lifecycle::PhaseCell};
+use super::{
+    IdSource, Inner, ServiceBroker, Tasks, WeakBroker,
+    lifecycle::{Handlers, PhaseCell},
+};
 use crate::{
     BrokerOptions, Error, IntoService, IntoTransporter, Middleware, Object, Plugins, Result,
     Service, Value,
     config::Millis,
     internal,
-    middleware::{Middlewares, Timeout},
+    middleware::{ActionHook, Debounce, Middlewares, Throttle, Timeout},
     registry::{Identity, Registry},
+    service::run_lifecycle,
     system,
     transit::Transit,
     transporter::DynTransporter,
@@ -39,7 +43,11 @@ pub struct BrokerBuilder {
     serializer: Option<Arc<dyn Serializer>>,
     middlewares: Vec<Arc<dyn Middleware>>,
     services: Vec<Service>,
+    created: Vec<CreatedHandler>,
+    handlers: Handlers,
 }
+
+type CreatedHandler = Box<dyn FnOnce(&ServiceBroker) -> Result<()> + Send>;
 
 impl BrokerBuilder {
     /// Begins with the plug-ins that can be chosen by name.
@@ -52,6 +60,8 @@ impl BrokerBuilder {
             serializer: None,
             middlewares: Vec::new(),
             services: Vec::new(),
+            created: Vec::new(),
+            handlers: Handlers::default(),
         }
     }
 
@@ -130,6 +140,42 @@ impl BrokerBuilder {
         self
     }
 
+    /// Adds a handler that runs at the end of [`build`](Self::build), when all
+    /// services are created; its error is that of `build`.
+    pub fn created<E: Into<Error>>(
+        mut self,
+        handler: impl FnOnce(&ServiceBroker) -> Result<(), E> + Send + 'static,
+    ) -> Self {
+        self.created.push(Box::new(|broker| handler(broker).map_err(Into::into)));
+        self
+    }
+
+    /// Adds a handler that runs when the broker has started; the broker stops
+    /// again when it fails.
+    pub fn started<F, Fut, E>(mut self, handler: F) -> Self
+    where
+        F: Fn(ServiceBroker) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Error>,
+    {
+        let handler = move |broker| run_lifecycle(|| handler(broker));
+        self.handlers.started.push(Box::new(handler));
+        self
+    }
+
+    /// Adds a handler that runs when the services are stopped and the
+    /// transporter is disconnected; its error is logged.
+    pub fn stopped<F, Fut, E>(mut self, handler: F) -> Self
+    where
+        F: Fn(ServiceBroker) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Error>,
+    {
+        let handler = move |broker| run_lifecycle(|| handler(broker));
+        self.handlers.stopped.push(Box::new(handler));
+        self
+    }
+
     /// Makes the broker and starts it.
     ///
     /// # Errors
@@ -169,9 +215,12 @@ impl BrokerBuilder {
         if options.internal_services {
             services.insert(0, internal::service());
         }
-        check_services(&services)?;
+        let tasks = Tasks::default();
         let mut middlewares = self.middlewares;
+        middlewares.push(Arc::new(ActionHook));
         middlewares.push(Arc::new(Timeout { default: *options.request_timeout }));
+        middlewares.push(Arc::new(Debounce { tasks: tasks.clone() }));
+        middlewares.push(Arc::new(Throttle));
 
         let instance_id = uuid::Uuid::new_v4().to_string();
         let identity = Identity {
@@ -188,10 +237,11 @@ impl BrokerBuilder {
                 node_id,
                 instance_id,
                 transit: OnceLock::new(),
-                tasks: Tasks::default(),
+                tasks,
                 phase: PhaseCell::default(),
                 stop_asked: CancellationToken::new(),
-                services: Mutex::new(services),
+                services: Mutex::default(),
+                handlers: self.handlers,
                 services_changed: Notify::new(),
                 failure: Mutex::new(None),
                 ids: IdSource::new(),
@@ -201,6 +251,12 @@ impl BrokerBuilder {
         if let Some(transporter) = transporter {
             let transit = Transit::new(transporter, serializer, &broker);
             broker.0.transit.get_or_init(|| transit);
+        }
+        for service in services {
+            broker.add_service(service)?;
+        }
+        for created in self.created {
+            created(&broker)?;
         }
         Ok(broker)
     }
@@ -239,19 +295,6 @@ fn check_node_id(id: &NodeId) -> Result<()> {
         return Err(Error::options(format!(
             "the node id {id:?} cannot be used: it must not be empty nor contain '|', '/' or control characters"
         )));
-    }
-    Ok(())
-}
-
-fn check_services(services: &[Service]) -> Result<()> {
-    for (i, service) in services.iter().enumerate() {
-        service.check()?;
-        let name = service.full_name();
-        if services[..i].iter().any(|other| other.full_name() == name) {
-            return Err(Error::schema(format!(
-                "service '{name}' is added twice; give one of them another name or version"
-            )));
-        }
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::{
     Body, BodyStream, Context, Error, ErrorKind, FromBody, Result,
     context::Extra,
     registry::{ActionEndpoint, Lookup},
+    service::Instance,
 };
 
 /// A call that is about to be made: `.await` makes it.
@@ -52,9 +53,17 @@ pub(super) enum Via<'a> {
     Context(&'a Context),
 }
 
+/// Whose own action is called, past the registry.
+pub(crate) enum Own {
+    Service(Arc<Instance>),
+    /// That of the context in which the call is made.
+    OfContext,
+}
+
 /// What few calls ask for.
 #[derive(Default)]
 struct CallOptions {
+    own: Option<Own>,
     timeout: Option<Duration>,
     node: Option<NodeId>,
     meta: Object,
@@ -69,7 +78,7 @@ impl<'a, R> Call<'a, R> {
         Self { request, result: PhantomData }
     }
 
-    pub(super) fn on(mut self, broker: &'a ServiceBroker) -> Self {
+    pub(crate) fn on(mut self, broker: &'a ServiceBroker) -> Self {
         self.request.via = Some(Via::Broker(broker));
         self
     }
@@ -82,6 +91,10 @@ impl<'a, R> Call<'a, R> {
     fn set(mut self, set: impl FnOnce(&mut CallOptions)) -> Self {
         set(self.request.options.get_or_insert_default());
         self
+    }
+
+    pub(crate) fn own(self, own: Own) -> Self {
+        self.set(|options| options.own = Some(own))
     }
 
     /// Limits how long the call may take; zero for no limit. Default: the
@@ -170,6 +183,9 @@ impl Request<'_> {
 
     #[inline]
     fn run(&mut self, broker: &ServiceBroker, parent: Option<&Context>, keep: bool) -> State {
+        if let Some(own) = self.options.as_mut().and_then(|options| options.own.take()) {
+            return self.run_own(own, broker, parent, keep);
+        }
         let actions = &broker.registry().actions;
         let node = self.options.as_ref().and_then(|options| options.node.clone());
         match node {
@@ -182,6 +198,27 @@ impl Request<'_> {
                 Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
                 _ => self.fail(ErrorKind::ServiceNotFound, Some(&node)),
             }),
+        }
+    }
+
+    fn run_own(
+        &mut self,
+        own: Own,
+        broker: &ServiceBroker,
+        parent: Option<&Context>,
+        keep: bool,
+    ) -> State {
+        let instance = match (own, parent) {
+            (Own::Service(instance), _) => instance,
+            (Own::OfContext, Some(ctx)) => match ctx.service() {
+                Ok(service) => service.instance().clone(),
+                Err(error) => return State::Failed(Some(error)),
+            },
+            (Own::OfContext, None) => return State::Failed(None),
+        };
+        match broker.registry().own_action(&instance, self.action) {
+            Some(endpoint) => self.run_on(&endpoint, parent, keep),
+            None => self.fail(ErrorKind::ServiceNotFound, Some(broker.node_id())),
         }
     }
 

@@ -73,7 +73,7 @@ impl<'a> Emit<'a> {
 
     fn send(self) -> Result<EmitFuture> {
         let (broker, parent) = self.via.ok_or_else(super::stopped)?.resolve()?;
-        if broker.inner().phase() >= Phase::Stopping {
+        if broker.inner().phase() >= Phase::Stopped {
             return Err(super::stopped());
         }
         let mut meta = parent.as_ref().map(Context::meta).unwrap_or_default();

@@ -5,10 +5,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{BoxFuture, try_join_all};
+use moleculer_protocol::Payload;
 
 use super::{Inner, ServiceBroker, lock};
-use crate::{Error, Object, Result, Service};
+use crate::{Error, Object, Result};
 
 /// How long tasks that were cancelled may take to notice it.
 const TASKS_END: Duration = Duration::from_secs(5);
@@ -73,20 +74,24 @@ impl ServiceBroker {
     /// # Errors
     ///
     /// When it was started before, when the transporter fails for a reason
-    /// that no retry mends (a port that is taken), or when a service's
-    /// `started` handler fails; the broker is then stopped again.
+    /// that no retry mends (a port that is taken), or when a `started` handler
+    /// fails; the broker is then stopped again, as it is when this future is
+    /// dropped before the end.
     pub async fn start(&self) -> Result<()> {
         if !self.0.phase.advance(Phase::Created, Phase::Starting) {
             return Err(Error::internal("a broker can be started only once; make a new one"));
         }
+        let dropped = StopOnDrop(Some(self));
         let started = tokio::select! {
             biased;
             () = self.0.stop_asked.cancelled() => Err(interrupted()),
             started = self.start_all() => started,
         };
+        dropped.disarm();
         if let Err(error) = &started {
             tracing::error!(node_id = %self.node_id(), %error, "the broker does not start");
-            self.shut_down().await;
+            self.begin_stop();
+            self.ended().await;
         }
         started
     }
@@ -101,9 +106,11 @@ impl ServiceBroker {
         if let Some(transit) = self.transit() {
             transit.connect().await?;
         }
-        let services = lock(&self.0.services).clone();
+        let services = self.take_services_to_start();
         let starting = services.iter().map(|service| self.start_service(service));
-        try_join_all(starting).await?;
+        try_join_all(starting).await.inspect_err(|error| {
+            tracing::error!(%error, "Unable to start all services.");
+        })?;
         if !self.0.phase.advance(Phase::Starting, Phase::Started) {
             return Err(interrupted());
         }
@@ -111,69 +118,10 @@ impl ServiceBroker {
         if let Some(transit) = self.transit() {
             transit.send_local_info().await;
         }
-        tracing::info!(node_id = %self.node_id(), "started with {} services", services.len());
-        Ok(())
-    }
-
-    /// Waits for the dependencies, runs `started`, makes the service callable.
-    async fn start_service(&self, service: &Service) -> Result<()> {
-        if !service.dependencies.is_empty() {
-            let timeout = *self.0.options.dependency_timeout;
-            self.wait_for_services(&service.dependencies, timeout).await?;
-        }
-        for started in &service.started {
+        for started in &self.0.handlers.started {
             started(self.clone()).await?;
         }
-        let change = self.0.registry.add_local(service, &self.0.tasks);
-        self.announce(vec![change]);
-        Ok(())
-    }
-
-    /// Adds a service to a running broker and starts it.
-    ///
-    /// # Errors
-    ///
-    /// When there is one of this name, the declaration is wrong, or its
-    /// `started` handler fails.
-    pub async fn create_service(&self, service: impl crate::IntoService) -> Result<()> {
-        let service = service.into_service();
-        service.check()?;
-        let name = service.full_name();
-        {
-            let mut services = lock(&self.0.services);
-            if services.iter().any(|other| other.full_name() == name) {
-                return Err(Error::schema(format!("service '{name}' exists already")));
-            }
-            services.push(service.clone());
-        }
-        let result = self.start_service(&service).await;
-        if result.is_err() {
-            lock(&self.0.services).retain(|other| other.full_name() != name);
-        }
-        result
-    }
-
-    /// Stops a service of this node and takes it out.
-    ///
-    /// # Errors
-    ///
-    /// `ServiceNotFoundError` when this node has none of that full name.
-    pub async fn destroy_service(&self, full_name: &str) -> Result<()> {
-        let service = {
-            let mut services = lock(&self.0.services);
-            let at = services.iter().position(|service| service.full_name() == full_name);
-            let at = at.ok_or_else(|| {
-                Error::from_data(
-                    crate::ErrorKind::ServiceNotFound,
-                    Object::from([("service", full_name)]),
-                )
-            })?;
-            services.remove(at)
-        };
-        if let Some(change) = self.0.registry.remove_local(full_name) {
-            self.announce(vec![change]);
-        }
-        self.stop_service(&service).await;
+        tracing::info!(node_id = %self.node_id(), "started with {} services", services.len());
         Ok(())
     }
 
@@ -181,28 +129,48 @@ impl ServiceBroker {
     ///
     /// Resolves when no task, timer or socket of this broker is left. Calling
     /// it again waits for the same end; a start that is under way fails.
+    /// Once it was polled the broker stops, even if the future is dropped.
     ///
     /// # Errors
     ///
     /// The error that stopped the broker, if one did.
     pub async fn stop(&self) -> Result<()> {
-        if self.0.phase.advance(Phase::Started, Phase::Leaving) {
-            self.leave().await;
-            self.shut_down().await;
-        } else if self.0.phase.advance(Phase::Created, Phase::Stopped) {
+        if self.0.phase.advance(Phase::Created, Phase::Stopped) {
             self.0.tasks.cancel();
-        } else {
-            self.0.stop_asked.cancel();
+        } else if self.0.phase() != Phase::Starting {
+            self.begin_stop();
         }
+        // A start that is under way ends with this, and stops the broker.
+        self.0.stop_asked.cancel();
+        self.ended().await;
+        lock(&self.0.failure).clone().map_or(Ok(()), Err)
+    }
+
+    /// Stops the broker in a task of its own, which nobody can cancel.
+    fn begin_stop(&self) {
+        let leave = self.0.phase.advance(Phase::Started, Phase::Leaving);
+        if leave || self.0.phase.advance(Phase::Starting, Phase::Stopping) {
+            let broker = self.clone();
+            tokio::spawn(async move {
+                let end = End(&broker);
+                if leave {
+                    broker.leave().await;
+                }
+                broker.shut_down().await;
+                drop(end);
+            });
+        }
+    }
+
+    async fn ended(&self) {
         loop {
             // Registered before the look, so that the end is not missed.
             let changed = self.0.services_changed.notified();
             if self.0.phase() == Phase::Stopped {
-                break;
+                return;
             }
             changed.await;
         }
-        lock(&self.0.failure).clone().map_or(Ok(()), Err)
     }
 
     /// Other nodes stop calling before the services stop.
@@ -217,29 +185,31 @@ impl ServiceBroker {
 
     async fn shut_down(&self) {
         self.0.phase.set(Phase::Stopping);
-        let services = lock(&self.0.services).clone();
-        join_all(services.iter().map(|service| self.stop_service(service))).await;
-        for service in &services {
-            self.0.registry.remove_local(&service.full_name());
-        }
+        self.stop_services().await;
         if let Some(transit) = self.transit() {
             transit.disconnect().await;
         }
+        for stopped in &self.0.handlers.stopped {
+            if let Err(error) = stopped(self.clone()).await {
+                tracing::error!(%error, "the broker's stopped handler failed");
+            }
+        }
+        self.tell("$broker.stopped", Payload::null()).await;
+        self.remove_services();
         self.0.tasks.cancel();
         if tokio::time::timeout(TASKS_END, self.0.tasks.ended()).await.is_err() {
             let tasks = self.0.tasks.len();
             tracing::error!(tasks, "tasks still run after stop; a handler blocks its thread");
         }
-        self.0.phase.set(Phase::Stopped);
-        self.0.services_changed.notify_waiters();
         tracing::info!(node_id = %self.node_id(), "stopped");
     }
 
-    async fn stop_service(&self, service: &Service) {
-        for stopped in service.stopped.iter().rev() {
-            if let Err(error) = stopped(self.clone()).await {
-                tracing::error!(service = %service.full_name(), %error, "the stopped handler failed");
-            }
+    /// Sends a `$` event and waits for its handlers, so that a stop does not
+    /// cut them off.
+    pub(super) async fn tell(&self, event: &str, data: Payload) {
+        let told = self.broadcast_local(event, data).into_future();
+        if tokio::time::timeout(TASKS_END, told).await.is_err() {
+            tracing::error!(event, "an event handler does not end; the broker goes on without it");
         }
     }
 
@@ -257,7 +227,48 @@ impl ServiceBroker {
     }
 }
 
-fn interrupted() -> Error {
+/// Handlers that the builder was given.
+#[derive(Default)]
+pub(super) struct Handlers {
+    pub(super) started: Vec<BrokerHandler>,
+    pub(super) stopped: Vec<BrokerHandler>,
+}
+
+pub(super) type BrokerHandler =
+    Box<dyn Fn(ServiceBroker) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+
+/// Stops a broker whose start is given up.
+struct StopOnDrop<'a>(Option<&'a ServiceBroker>);
+
+impl StopOnDrop<'_> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(broker) = self.0
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            broker.begin_stop();
+        }
+    }
+}
+
+/// Tells those who wait that the broker has stopped, even after a panic.
+struct End<'a>(&'a ServiceBroker);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let broker = &self.0.0;
+        broker.tasks.cancel();
+        broker.phase.set(Phase::Stopped);
+        broker.services_changed.notify_waiters();
+    }
+}
+
+pub(super) fn interrupted() -> Error {
     Error::internal("the broker was stopped while it started")
 }
 

@@ -4,6 +4,7 @@ mod builder;
 mod call;
 mod emit;
 mod lifecycle;
+mod services;
 mod tasks;
 
 use std::{
@@ -12,23 +13,24 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use moleculer_protocol::{NodeId, PacketId, Payload};
 use serde::Serialize;
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::emit::{Origin, PacketOrigin, Sent};
+use self::services::Services;
 pub use self::{
     builder::BrokerBuilder,
     call::{Call, CallFuture, Response},
     emit::{Emit, EmitFuture},
+    services::ServiceStatus,
 };
-pub(crate) use self::{lifecycle::Phase, tasks::Tasks};
+pub(crate) use self::{call::Own, lifecycle::Phase, tasks::Tasks};
 use crate::{
-    BrokerOptions, Error, ErrorKind, Object, Result, Service,
+    BrokerOptions, Error, ErrorKind, Object,
     context::EventKind,
     registry::{Change, Registry},
     transit::Transit,
@@ -81,7 +83,8 @@ pub(crate) struct Inner {
     phase: lifecycle::PhaseCell,
     /// Ends a start that is under way.
     stop_asked: CancellationToken,
-    services: Mutex<Vec<Service>>,
+    services: Mutex<Services>,
+    handlers: lifecycle::Handlers,
     services_changed: Notify,
     failure: Mutex<Option<Error>>,
     ids: IdSource,
@@ -136,41 +139,6 @@ impl ServiceBroker {
         data: impl Serialize + Send + Sync + 'static,
     ) -> Emit<'a> {
         Emit::new(event, Payload::new(data), EventKind::BroadcastLocal).on(self)
-    }
-
-    /// Waits until services with these full names are known on any node.
-    ///
-    /// # Errors
-    ///
-    /// `MoleculerServerError` with type `WAITFOR_SERVICES` after `timeout`;
-    /// zero waits for ever.
-    pub async fn wait_for_services<N: AsRef<str>>(
-        &self,
-        names: impl IntoIterator<Item = N>,
-        timeout: Duration,
-    ) -> Result<()> {
-        let names: Vec<String> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
-        let started = Instant::now();
-        let missing = || names.iter().filter(|name| !self.0.registry.has_service(name));
-        loop {
-            // Registered before the look, so that no change is missed.
-            let changed = self.0.services_changed.notified();
-            if missing().next().is_none() {
-                return Ok(());
-            }
-            let left = timeout.saturating_sub(started.elapsed());
-            if timeout.is_zero() {
-                changed.await;
-            } else if tokio::time::timeout(left, changed).await.is_err() {
-                let missing: Vec<_> = missing().cloned().collect();
-                return Err(Error::server(
-                    500,
-                    "WAITFOR_SERVICES",
-                    "Services waiting is timed out.",
-                )
-                .with_data(Object::from([("services", names.clone()), ("missing", missing)])));
-            }
-        }
     }
 
     /// Id of this node.

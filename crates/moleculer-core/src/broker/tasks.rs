@@ -3,7 +3,7 @@
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Spawns tasks that the broker owns.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     token: CancellationToken,

@@ -1,10 +1,16 @@
 //! What is wrapped around handlers: [`Middleware`].
 
+mod hook;
+mod rate;
 mod timeout;
 
 use std::{fmt, sync::Arc};
 
-pub(crate) use self::timeout::Timeout;
+pub(crate) use self::{
+    hook::ActionHook,
+    rate::{Debounce, Throttle},
+    timeout::Timeout,
+};
 use crate::{ActionDef, ActionFn, EventDef, EventFn};
 
 /// Wraps handlers when they are registered: the only way in which features

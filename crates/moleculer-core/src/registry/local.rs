@@ -5,7 +5,11 @@ use std::sync::Arc;
 use moleculer_protocol::{ClientInfo, NodeId, NodeInfo, Object};
 
 use super::{ActionEndpoint, Change, EventEndpoint, Node, Pace, Registry, ServiceItem};
-use crate::{ActionFn, Body, Service, Visibility, broker::Tasks, system};
+use crate::{
+    Visibility,
+    service::{Instance, InstanceAction, InstanceEvent},
+    system,
+};
 
 /// Who this node is; fixed for the broker's life.
 #[derive(Clone, Debug)]
@@ -82,64 +86,60 @@ impl LocalState {
 
 impl Registry {
     /// Makes a service of this node callable.
-    pub(crate) fn add_local(&self, service: &Service, tasks: &Tasks) -> Change {
-        let mut info = service.info();
-        let full_name: Arc<str> = info.full_name.as_str().into();
-        let plain_names = info.settings.get("$noServiceNamePrefix").is_some_and(|v| v.is_truthy());
-        let full = |raw: &str| {
-            if plain_names { raw.into() } else { Arc::from(format!("{full_name}.{raw}")) }
-        };
-        let actions: Vec<_> = service
-            .actions
-            .iter()
-            .map(|(def, handler)| {
-                let mut def = def.clone();
-                def.name = full(&def.raw_name);
-                let handler = if def.detached { detach(handler, tasks) } else { handler.clone() };
-                (def, handler)
-            })
-            .collect();
-        let told = actions.iter().filter(|(def, _)| def.visibility != Visibility::Private);
-        info.actions = told.map(|(def, _)| (def.name.to_string(), def.to_object())).collect();
-        info.events =
-            service.events.iter().map(|(def, _)| (def.name.to_string(), def.to_object())).collect();
-        info.settings = public_settings(&info.settings);
-
-        let node = &self.local_node;
-        let item = Arc::new(ServiceItem { node: node.id.clone(), local: true, full_name, info });
+    pub(crate) fn add_local(&self, instance: &Instance) -> Change {
         let mut state = self.state();
-        for (def, handler) in actions {
-            if def.visibility == Visibility::Private {
-                continue;
+        for action in &instance.actions {
+            if action.def.visibility != Visibility::Private {
+                self.actions.put(&self.wrapped(instance, action));
             }
-            let [plain, full] = self.middlewares.wrap_action(&handler, &def, true);
-            self.actions.put(&Arc::new(ActionEndpoint {
-                name: def.name.clone(),
-                node: node.clone(),
-                service: item.clone(),
-                has_timeout: self.has_timeout(&def),
-                pace: Pace::default(),
-                def,
-                plain,
-                full,
-                broker: self.broker.clone(),
-            }));
         }
-        for (def, handler) in &service.events {
-            let group = def.group.clone().unwrap_or_else(|| service.name.clone());
-            let handler = self.middlewares.wrap_event(handler, def, &group);
-            self.events.put(&Arc::new(EventEndpoint {
-                node: node.clone(),
-                service: item.clone(),
-                def: def.clone(),
-                group,
-                handler: Some(handler),
-                broker: self.broker.clone(),
-            }));
+        for event in &instance.events {
+            let handler = self.middlewares.wrap_event(&event.handler, &event.def, &event.group);
+            let wrapped = EventEndpoint { handler: Some(handler), ..self.bare(instance, event) };
+            self.events.put(&Arc::new(wrapped));
         }
-        state.services.push(item);
+        state.services.push(instance.item.clone());
         state.local.changed = true;
         Change::ServicesChanged { local: true }
+    }
+
+    /// The endpoint by which a service calls its own action.
+    pub(crate) fn own_action(
+        &self,
+        instance: &Instance,
+        raw_name: &str,
+    ) -> Option<Arc<ActionEndpoint>> {
+        let action = instance.actions.iter().find(|action| *action.def.raw_name == *raw_name)?;
+        Some(action.own.get_or_init(|| self.wrapped(instance, action)).clone())
+    }
+
+    /// An endpoint whose middlewares and limits are its own.
+    fn wrapped(&self, instance: &Instance, action: &InstanceAction) -> Arc<ActionEndpoint> {
+        let def = action.def.clone();
+        let [plain, full] = self.middlewares.wrap_action(&action.handler, &def, true);
+        Arc::new(ActionEndpoint {
+            name: def.name.clone(),
+            node: self.local_node.clone(),
+            service: instance.item.clone(),
+            has_timeout: self.has_timeout(&def),
+            pace: Pace::default(),
+            def,
+            plain,
+            full,
+            broker: self.broker.clone(),
+        })
+    }
+
+    /// A listener without handler, for a context outside of any delivery.
+    pub(crate) fn bare(&self, instance: &Instance, event: &InstanceEvent) -> EventEndpoint {
+        EventEndpoint {
+            node: self.local_node.clone(),
+            service: instance.item.clone(),
+            def: event.def.clone(),
+            group: event.group.clone(),
+            handler: None,
+            broker: self.broker.clone(),
+        }
     }
 
     /// Takes a service of this node out again.
@@ -188,33 +188,4 @@ impl ServiceItem {
     pub(super) fn group_of<'a>(&'a self, definition: &'a Object) -> &'a str {
         definition.get("group").and_then(|group| group.as_str()).unwrap_or(&self.info.name)
     }
-}
-
-/// `$secureSettings` and the settings that it names stay on this node.
-fn public_settings(settings: &Object) -> Object {
-    let secure =
-        settings.get("$secureSettings").and_then(|keys| keys.as_array()).unwrap_or_default();
-    let public = settings.iter().filter(|(key, _)| {
-        *key != "$secureSettings" && !secure.iter().any(|secret| secret.as_str() == Some(key))
-    });
-    public.map(|(key, value)| (key, value.clone())).collect()
-}
-
-/// Runs the handler in a task of the broker, so that it goes on when its
-/// caller timed out or went away.
-fn detach(handler: &ActionFn, tasks: &Tasks) -> ActionFn {
-    let (handler, tasks) = (handler.clone(), tasks.clone());
-    Arc::new(move |ctx| {
-        let (done, result) = tokio::sync::oneshot::channel();
-        let running = handler(ctx);
-        tasks.spawn(async move {
-            // Nobody waits any more when this fails, which is the point.
-            drop(done.send(running.await));
-        });
-        Box::pin(async move {
-            result
-                .await
-                .unwrap_or_else(|_| Err::<Body, _>(crate::Error::internal("the broker stopped")))
-        })
-    })
 }

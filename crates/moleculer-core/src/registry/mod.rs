@@ -9,7 +9,7 @@ mod pattern;
 mod remote;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -21,12 +21,14 @@ pub(crate) use self::{
     local::{Identity, LocalState},
     node::Node,
     pace::Pace,
+    pattern::matches,
 };
 use crate::{
     ActionDef, BrokerOptions,
     broker::WeakBroker,
     host::{NodeView, PeerAddress},
     middleware::Middlewares,
+    service::Instance,
 };
 
 /// The registry. Lookups take no lock; changes are made one at a time.
@@ -53,6 +55,8 @@ pub(crate) struct ServiceItem {
     pub(crate) local: bool,
     pub(crate) full_name: Arc<str>,
     pub(crate) info: ServiceInfo,
+    /// What runs it, if it is on this node.
+    pub(crate) instance: Weak<Instance>,
 }
 
 /// What a change means for the rest of the node, in the order in which it is told.

@@ -10,7 +10,7 @@ pub(super) fn is_pattern(pattern: &str) -> bool {
 /// `?` is one character of any kind, `*` any characters but a dot, `**` any
 /// characters. Between wildcards a dot in the pattern stands for any
 /// character, as it does in the reference.
-pub(super) fn matches(name: &str, pattern: &str) -> bool {
+pub(crate) fn matches(name: &str, pattern: &str) -> bool {
     if !is_pattern(pattern) {
         return name == pattern;
     }

@@ -1,6 +1,6 @@
 //! What other nodes tell of themselves.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use moleculer_protocol::{NodeId, NodeInfo, ServiceInfo};
 use tokio::time::Instant;
@@ -73,6 +73,7 @@ impl Registry {
                     local: false,
                     full_name: info.full_name.as_str().into(),
                     info,
+                    instance: Weak::new(),
                 })),
                 Err(error) => {
                     tracing::warn!(node_id = %node.id, %error, "a service of this node is left out");

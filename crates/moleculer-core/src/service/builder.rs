@@ -1,144 +1,19 @@
 //! Declaring a service by hand: [`Service::builder`].
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use moleculer_protocol::{Object, ServiceInfo, Value};
+use moleculer_protocol::{Object, Value};
 
 use super::{
-    definition::{ActionDef, EventDef, Visibility},
-    handler::{ActionFn, EventFn, Handler, run_lifecycle},
+    Service, ServiceHandle,
+    action::{Action, Event},
+    handler::{Handler, run_lifecycle},
+    hooks::{AfterHook, ErrorHook, Hooks, UnboundHooks},
+    merge,
+    name::ServiceName,
+    schema::{DeclaredAction, Lifecycle},
 };
-use crate::{Body, Context, Error, Result, ServiceBroker};
-
-/// A declared service, ready for [`BrokerBuilder::service`](crate::BrokerBuilder::service).
-///
-/// ```
-/// use moleculer_core::{Action, Params, Result, Service};
-///
-/// async fn greet(Params(name): Params<String>) -> Result<String> {
-///     Ok(format!("Hello {name}"))
-/// }
-///
-/// let service = Service::builder("greeter").version(2).action(Action::new("greet", greet)).build();
-/// assert_eq!(service.full_name(), "v2.greeter");
-/// ```
-#[derive(Clone)]
-pub struct Service {
-    pub(crate) name: Arc<str>,
-    pub(crate) version: Option<Value>,
-    pub(crate) settings: Object,
-    pub(crate) metadata: Object,
-    pub(crate) dependencies: Vec<String>,
-    pub(crate) actions: Vec<(ActionDef, ActionFn)>,
-    pub(crate) events: Vec<(EventDef, EventFn)>,
-    pub(crate) started: Vec<Lifecycle>,
-    pub(crate) stopped: Vec<Lifecycle>,
-}
-
-/// A lifecycle handler with its state bound.
-pub(crate) type Lifecycle =
-    Arc<dyn Fn(ServiceBroker) -> BoxFuture<'static, Result<()>> + Send + Sync>;
-
-impl Service {
-    /// Begins a service without state.
-    pub fn builder(name: impl Into<Arc<str>>) -> ServiceBuilder<()> {
-        ServiceBuilder {
-            service: Self {
-                name: name.into(),
-                version: None,
-                settings: Object::new(),
-                metadata: Object::new(),
-                dependencies: Vec::new(),
-                actions: Vec::new(),
-                events: Vec::new(),
-                started: Vec::new(),
-                stopped: Vec::new(),
-            },
-            state: (),
-        }
-    }
-
-    /// Name with version: `v2.greeter`.
-    pub fn full_name(&self) -> String {
-        self.info().full_name
-    }
-
-    /// The service without its actions and events, as other nodes see it.
-    pub(crate) fn info(&self) -> ServiceInfo {
-        let mut service = Object::from([("name", Value::from(&*self.name))]);
-        if let Some(version) = &self.version {
-            service.insert("version", version.clone());
-        }
-        service.insert("settings", self.settings.clone());
-        service.insert("metadata", self.metadata.clone());
-        // A service object with a name always parses.
-        ServiceInfo::parse(&service.into()).unwrap_or_default()
-    }
-
-    /// Checks names and duplicates.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.name.is_empty() {
-            return Err(Error::schema("Service name can't be empty! Give the service a name."));
-        }
-        let names = self.actions.iter().map(|(def, _)| &def.raw_name);
-        if let Some(name) = first_duplicate(names) {
-            return Err(Error::schema(format!(
-                "action '{name}' is declared twice in '{}' service; rename one of them",
-                self.name
-            )));
-        }
-        match self.actions.iter().find(|(def, _)| def.raw_name.is_empty()) {
-            Some(_) => {
-                Err(Error::schema(format!("an action in '{}' service has no name", self.name)))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-fn first_duplicate<'a, T: PartialEq + 'a>(items: impl Iterator<Item = T>) -> Option<T> {
-    let mut seen = Vec::new();
-    for item in items {
-        if seen.contains(&item) {
-            return Some(item);
-        }
-        seen.push(item);
-    }
-    None
-}
-
-impl fmt::Debug for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service")
-            .field("name", &self.full_name())
-            .field(
-                "actions",
-                &self.actions.iter().map(|(def, _)| &def.raw_name).collect::<Vec<_>>(),
-            )
-            .field("events", &self.events.iter().map(|(def, _)| &def.name).collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Whatever can be given to a broker as a service: a [`Service`], its
-/// builder, or a value whose `impl` block carries `#[service]`.
-pub trait IntoService {
-    /// Makes it a service.
-    fn into_service(self) -> Service;
-}
-
-impl IntoService for Service {
-    fn into_service(self) -> Service {
-        self
-    }
-}
-
-impl<S: Clone + Send + Sync + 'static> IntoService for ServiceBuilder<S> {
-    fn into_service(self) -> Service {
-        self.build()
-    }
-}
+use crate::{Error, Result};
 
 /// Declares a service step by step. `S` is the state that its handlers share;
 /// it is cloned for each handler, so wrap what is large in an `Arc`.
@@ -146,13 +21,34 @@ impl<S: Clone + Send + Sync + 'static> IntoService for ServiceBuilder<S> {
 #[derive(Debug)]
 pub struct ServiceBuilder<S> {
     service: Service,
+    mixins: Vec<Service>,
     state: S,
 }
 
 impl ServiceBuilder<()> {
+    pub(super) const fn new(name: Arc<str>) -> Self {
+        let service = Service {
+            name,
+            version: None,
+            settings: Object::new(),
+            metadata: Object::new(),
+            dependencies: Vec::new(),
+            actions: Vec::new(),
+            without: Vec::new(),
+            events: Vec::new(),
+            hooks: Hooks::new(),
+            merged: Vec::new(),
+            created: Vec::new(),
+            started: Vec::new(),
+            stopped: Vec::new(),
+            flaw: None,
+        };
+        Self { service, mixins: Vec::new(), state: () }
+    }
+
     /// Gives the service a state. Actions and events are added after this.
     pub fn with_state<S: Clone + Send + Sync + 'static>(self, state: S) -> ServiceBuilder<S> {
-        ServiceBuilder { service: self.service, state }
+        ServiceBuilder { service: self.service, mixins: self.mixins, state }
     }
 }
 
@@ -164,6 +60,18 @@ impl<S: Clone + Send + Sync + 'static> ServiceBuilder<S> {
     }
 
     /// Sets the settings, which other nodes see.
+    ///
+    /// | setting | effect |
+    /// | --- | --- |
+    /// | `$noVersionPrefix: true` | the full name has no version |
+    /// | `$noServiceNamePrefix: true` | actions go by their own names |
+    /// | `$secureSettings: [keys]` | these settings stay on this node |
+    /// | `$cache` | the `cache` of actions that have none |
+    /// | `$dependencyTimeout` | longest wait for dependencies, in ms; instead of the broker's |
+    /// | `$shutdownTimeout` | longest wait for running calls when it stops, in ms |
+    ///
+    /// `$dependencyInterval` has no effect: a service that comes is told of,
+    /// not polled for.
     pub fn settings(mut self, settings: impl Into<Object>) -> Self {
         self.service.settings = settings.into();
         self
@@ -175,35 +83,144 @@ impl<S: Clone + Send + Sync + 'static> ServiceBuilder<S> {
         self
     }
 
-    /// Adds full names of services that must be known before this one starts.
-    pub fn dependencies<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.service.dependencies.extend(names.into_iter().map(Into::into));
+    /// Adds services that must be known before this one starts: full names,
+    /// or [`ServiceName`] values.
+    pub fn dependencies<D: Into<ServiceName>>(
+        mut self,
+        dependencies: impl IntoIterator<Item = D>,
+    ) -> Self {
+        self.service.dependencies.extend(dependencies.into_iter().map(Into::into));
         self
     }
 
-    /// Adds an action.
+    /// Adds the parts of another declaration, as far as this one does not
+    /// have them.
+    ///
+    /// This service wins over its mixins, an earlier mixin over a later one.
+    /// Name, version, and each option of an action or event come from the
+    /// first that sets them; settings, metadata and extra members are filled
+    /// in deeply, arrays index by index. Handlers of events and of the
+    /// lifecycle add up, the mixin's first; `stopped` runs in reverse. Of
+    /// hooks, the mixin's are the outer ones.
+    pub fn mixin(mut self, mixin: impl super::IntoService) -> Self {
+        self.mixins.push(mixin.into_service());
+        self
+    }
+
+    /// Leaves out an action that a mixin brings.
+    pub fn without_action(mut self, name: &str) -> Self {
+        self.service.without.push(name.into());
+        self
+    }
+
+    /// Adds an action. To change options of a mixin's action, add an
+    /// [`Action::inherited`].
     pub fn action(mut self, action: Action<S>) -> Self {
-        let bound = (action.bind)(self.state.clone());
-        self.service.actions.push((action.def, bound));
+        let action = action.bind(&self.state);
+        let same = |other: &DeclaredAction| other.def.raw_name == action.def.raw_name;
+        if self.service.actions.iter().any(same) {
+            let flaw = format!("action '{}' is declared twice", action.def.raw_name);
+            self.service.flaw.get_or_insert(flaw);
+        }
+        self.service.actions.push(action);
         self
     }
 
     /// Adds an event listener.
     pub fn event(mut self, event: Event<S>) -> Self {
-        let (handler, state) = (event.handler, self.state.clone());
-        let bound: EventFn = Arc::new(move |ctx| {
-            let running = handler(ctx, &state);
-            Box::pin(async move { running.await.map(drop) })
-        });
-        self.service.events.push((event.def, bound));
+        merge::add_event(&mut self.service.events, event.bind(&self.state));
         self
     }
 
-    /// Adds a handler that runs before the service can be called; the broker
-    /// does not start when it fails.
+    /// Adds a hook that runs before the handlers of the actions that `names`
+    /// fits: a name, a pattern, several of them with `|` between, or `*` for
+    /// all.
+    ///
+    /// It is a [`Handler`] whose result is dropped. It may read the params,
+    /// and replace them with [`Context::set_params`](crate::Context::set_params);
+    /// when it fails, the call fails with its error.
+    ///
+    /// Hooks for `*` run first, then those for names in the order in which
+    /// they were added, then those of the action itself.
+    ///
+    /// ```
+    /// use moleculer_core::{Action, Context, Error, Params, Result, Service};
+    ///
+    /// async fn only_users(ctx: Context) -> Result<()> {
+    ///     ctx.meta().get("user").map(|_| ()).ok_or_else(|| Error::client(401, "NO_USER", "log in"))
+    /// }
+    ///
+    /// async fn remove(Params(id): Params<u64>) -> Result<u64> {
+    ///     Ok(id)
+    /// }
+    ///
+    /// async fn report(ctx: Context, removed: u64) -> Result<u64> {
+    ///     ctx.emit("posts.removed", removed).await?;
+    ///     Ok(removed)
+    /// }
+    ///
+    /// let posts = Service::builder("posts")
+    ///     .before("create|update|remove", only_users)
+    ///     .action(Action::new("remove", remove).after(report));
+    /// ```
+    pub fn before<Args: 'static>(mut self, names: &str, hook: impl Handler<Args, S>) -> Self {
+        self.add_hooks(names, |hooks| hooks.before(hook));
+        self
+    }
+
+    /// Adds a hook that gets the result of the actions that `names` fits, and
+    /// returns the one that the caller gets: see [`before`](Self::before).
+    ///
+    /// The order is the reverse: hooks of the action itself run first, those
+    /// for `*` last. A result that an error hook made is not passed here.
+    pub fn after<Args: 'static>(mut self, names: &str, hook: impl AfterHook<Args, S>) -> Self {
+        self.add_hooks(names, |hooks| hooks.after(hook));
+        self
+    }
+
+    /// Adds a hook that gets the error of the actions that `names` fits, of
+    /// their other hooks too.
+    ///
+    /// It returns an error to go on with, for the next hook, or a result for
+    /// the caller, which ends it. The order is that of [`after`](Self::after).
+    pub fn on_error<Args: 'static>(mut self, names: &str, hook: impl ErrorHook<Args, S>) -> Self {
+        self.add_hooks(names, |hooks| hooks.on_error(hook));
+        self
+    }
+
+    fn add_hooks(&mut self, names: &str, add: impl FnOnce(&mut UnboundHooks<S>)) {
+        let mut hooks = UnboundHooks::default();
+        add(&mut hooks);
+        self.service.hooks.add(names, hooks.bind(&self.state));
+    }
+
+    /// Adds a handler that sees the declaration after all mixins are merged,
+    /// and may change it.
+    pub fn merged(mut self, handler: impl Fn(&mut Service) + Send + Sync + 'static) -> Self {
+        self.service.merged.push(Arc::new(handler));
+        self
+    }
+
+    /// Adds a handler that runs when the broker has taken the service, before
+    /// anything starts.
+    ///
+    /// An error is that of [`build`](crate::BrokerBuilder::build) or
+    /// [`create_service`](crate::ServiceBroker::create_service).
+    pub fn created<E: Into<Error>>(
+        mut self,
+        handler: impl Fn(&ServiceHandle, &S) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self {
+        let state = self.state.clone();
+        let bound = move |service: &ServiceHandle| handler(service, &state).map_err(Into::into);
+        self.service.created.push(Arc::new(bound));
+        self
+    }
+
+    /// Adds a handler that runs before the service can be called, once its
+    /// dependencies are there; the broker does not start when it fails.
     pub fn started<F, Fut, E>(mut self, handler: F) -> Self
     where
-        F: Fn(ServiceBroker, S) -> Fut + Send + Sync + 'static,
+        F: Fn(ServiceHandle, S) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<Error>,
     {
@@ -212,10 +229,11 @@ impl<S: Clone + Send + Sync + 'static> ServiceBuilder<S> {
         self
     }
 
-    /// Adds a handler that runs when the service stops.
+    /// Adds a handler that runs when the service stops, if its `started`
+    /// handlers have run or begun to. Several run in reverse.
     pub fn stopped<F, Fut, E>(mut self, handler: F) -> Self
     where
-        F: Fn(ServiceBroker, S) -> Fut + Send + Sync + 'static,
+        F: Fn(ServiceHandle, S) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<Error>,
     {
@@ -226,113 +244,16 @@ impl<S: Clone + Send + Sync + 'static> ServiceBuilder<S> {
 
     fn lifecycle<F, Fut, E>(&self, handler: F) -> Lifecycle
     where
-        F: Fn(ServiceBroker, S) -> Fut + Send + Sync + 'static,
+        F: Fn(ServiceHandle, S) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<Error>,
     {
         let state = self.state.clone();
-        Arc::new(move |broker| run_lifecycle(handler(broker, state.clone())))
+        Arc::new(move |service| run_lifecycle(|| handler(service, state.clone())))
     }
 
-    /// Ends the declaration.
+    /// Ends the declaration and merges the mixins into it.
     pub fn build(self) -> Service {
-        self.service
-    }
-}
-
-type Erased<S> = Arc<dyn Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
-
-/// An action: a name, a handler and options.
-#[must_use]
-pub struct Action<S = ()> {
-    def: ActionDef,
-    bind: Box<dyn FnOnce(S) -> ActionFn + Send + Sync>,
-}
-
-impl<S: Send + Sync + 'static> Action<S> {
-    /// An action with a [`Handler`].
-    pub fn new<Args: 'static>(name: &str, handler: impl Handler<Args, S>) -> Self {
-        Self::from_fn(name, move |ctx, state| handler.call(ctx, state))
-    }
-
-    /// An action from a function that gets the context and the state and
-    /// starts the work.
-    pub fn from_fn(
-        name: &str,
-        handler: impl Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            def: ActionDef::new(name),
-            bind: Box::new(|state| Arc::new(move |ctx| handler(ctx, &state))),
-        }
-    }
-
-    /// Sets who may call it. Default: published.
-    pub fn visibility(mut self, visibility: Visibility) -> Self {
-        self.def.visibility = visibility;
-        self
-    }
-
-    /// Sets the default timeout of its calls; zero for none. Default: the
-    /// broker's `requestTimeout`.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.def.timeout = Some(timeout);
-        self
-    }
-
-    /// Lets the handler run on when its caller timed out or went away.
-    pub fn detached(mut self) -> Self {
-        self.def.detached = true;
-        self
-    }
-
-    /// Adds a member to the published definition, for gateways and tools.
-    pub fn extra(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.def.extra.insert(key, value);
-        self
-    }
-}
-
-impl<S> fmt::Debug for Action<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Action").field(&self.def).finish()
-    }
-}
-
-/// An event listener: a name or pattern, a handler and options.
-#[must_use]
-pub struct Event<S = ()> {
-    def: EventDef,
-    handler: Erased<S>,
-}
-
-impl<S: 'static> Event<S> {
-    /// A listener with a [`Handler`]; its result is dropped.
-    ///
-    /// In `name`, `?` stands for one character, `*` for a part between dots
-    /// and `**` for anything.
-    pub fn new<Args: 'static>(name: &str, handler: impl Handler<Args, S>) -> Self {
-        Self::from_fn(name, move |ctx, state| handler.call(ctx, state))
-    }
-
-    /// A listener from a function that gets the context and the state and
-    /// starts the work.
-    pub fn from_fn(
-        name: &str,
-        handler: impl Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync + 'static,
-    ) -> Self {
-        Self { def: EventDef::new(name), handler: Arc::new(handler) }
-    }
-
-    /// Sets the group that shares each event. Default: the service's name.
-    pub fn group(mut self, group: &str) -> Self {
-        self.def.group = Some(group.into());
-        self
-    }
-}
-
-impl<S> fmt::Debug for Event<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Event").field(&self.def).finish()
+        merge::merge_all(self.service, self.mixins)
     }
 }

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use moleculer_protocol::{Object, Value};
 
+use super::hooks::HookChain;
+
 /// An action as it is published to other nodes.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -20,6 +22,8 @@ pub struct ActionDef {
     pub detached: bool,
     /// Any further member: published as it is, for gateways and tools.
     pub extra: Object,
+    /// On its own node only.
+    pub(crate) hooks: HookChain,
 }
 
 /// Who may call an action.
@@ -63,6 +67,7 @@ impl ActionDef {
             timeout: None,
             detached: false,
             extra: Object::new(),
+            hooks: HookChain::default(),
         }
     }
 
@@ -90,18 +95,24 @@ impl ActionDef {
         if matches!(visibility, Visibility::Protected | Visibility::Private) {
             return None;
         }
-        let timeout = object.remove("timeout").and_then(|timeout| timeout.as_f64());
+        let timeout = object.remove("timeout").as_ref().and_then(millis);
         let raw_name = object.remove("rawName");
         object.remove("name");
         Some(Self {
             name: name.into(),
             raw_name: raw_name.as_ref().and_then(Value::as_str).unwrap_or(name).into(),
             visibility,
-            timeout: timeout.and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok()),
+            timeout,
             detached: false,
             extra: object,
+            hooks: HookChain::default(),
         })
     }
+}
+
+/// What is no duration counts as none.
+fn millis(value: &Value) -> Option<Duration> {
+    value.as_f64().and_then(|ms| Duration::try_from_secs_f64(ms / 1e3).ok())
 }
 
 /// An event listener as it is published to other nodes.
@@ -112,13 +123,23 @@ pub struct EventDef {
     pub name: Arc<str>,
     /// Group that shares each event; the service's name by default.
     pub group: Option<Arc<str>>,
+    /// How long it must be quiet before the last event is handled.
+    pub debounce: Option<Duration>,
+    /// How long events are dropped after one was handled.
+    pub throttle: Option<Duration>,
     /// Any further member.
     pub extra: Object,
 }
 
 impl EventDef {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.into(), group: None, extra: Object::new() }
+        Self {
+            name: name.into(),
+            group: None,
+            debounce: None,
+            throttle: None,
+            extra: Object::new(),
+        }
     }
 
     pub(crate) fn to_object(&self) -> Object {
@@ -126,16 +147,25 @@ impl EventDef {
         if let Some(group) = &self.group {
             object.insert("group", &**group);
         }
+        for (key, time) in [("debounce", self.debounce), ("throttle", self.throttle)] {
+            if let Some(time) = time {
+                object.insert(key, time.as_millis() as u64);
+            }
+        }
         object.insert("name", &*self.name);
         object
     }
 
     pub(crate) fn from_object(name: &str, mut object: Object) -> Self {
         let group = object.remove("group");
+        let debounce = object.remove("debounce").as_ref().and_then(millis);
+        let throttle = object.remove("throttle").as_ref().and_then(millis);
         object.remove("name");
         Self {
             name: name.into(),
             group: group.as_ref().and_then(Value::as_str).map(Arc::from),
+            debounce,
+            throttle,
             extra: object,
         }
     }

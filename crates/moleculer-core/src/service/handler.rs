@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Body, Context, Error, IntoBody, Result,
+    broker::Tasks,
     context::{fit, misfit},
 };
 
@@ -44,6 +45,10 @@ pub type EventFn = Arc<dyn Fn(Context) -> BoxFuture<'static, Result<()>> + Send 
     note = "arguments are `Params<T>`, `SharedParams<T>`, `Meta<T>`, `State<S>`, `Context`, `ByteStream`, `ObjectStream<T>`, or your own `FromContext`"
 )]
 pub trait FromContext<S>: Sized {
+    /// Whether it takes the params out of the call, so that no other argument
+    /// can have them, as [`Params`] and [`SharedParams`] do.
+    const TAKES_PARAMS: bool = false;
+
     /// Takes it from the context or the service's state.
     ///
     /// # Errors
@@ -52,13 +57,26 @@ pub trait FromContext<S>: Sized {
     fn from_context(ctx: &Context, state: &S) -> Result<Self>;
 }
 
-/// The params as `T`, moved out of the call.
+/// The params as `T`, moved out of the call: a handler can have it once.
+///
+/// ```compile_fail
+/// use moleculer_core::{Action, Params, Result};
+///
+/// async fn add(Params(a): Params<i64>, Params(b): Params<i64>) -> Result<i64> {
+///     Ok(a + b)
+/// }
+///
+/// // error: a handler can take its params once: ask for one type that has all members
+/// let action: Action = Action::new("add", add);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Params<T>(pub T);
 
 impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for Params<T> {
+    const TAKES_PARAMS: bool = true;
+
     fn from_context(ctx: &Context, _: &S) -> Result<Self> {
-        fit(ctx.handler_payload()).map(Self)
+        fit(ctx.handler_payload()?).map(Self)
     }
 }
 
@@ -68,8 +86,10 @@ impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for Params<T
 pub struct SharedParams<T>(pub Arc<T>);
 
 impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for SharedParams<T> {
+    const TAKES_PARAMS: bool = true;
+
     fn from_context(ctx: &Context, _: &S) -> Result<Self> {
-        ctx.handler_payload().share().map(Self).map_err(|error| misfit(&error))
+        ctx.handler_payload()?.share().map(Self).map_err(|error| misfit(&error))
     }
 }
 
@@ -123,6 +143,7 @@ macro_rules! handlers {
         {
             #[allow(non_snake_case, unused_variables, reason = "one binding for each argument, maybe none")]
             fn call(&self, ctx: Context, state: &S) -> BoxFuture<'static, Result<Body>> {
+                const { assert_params_once(&[$($arg::TAKES_PARAMS),*]) };
                 run_handler(|| {
                     $(let $arg = $arg::from_context(&ctx, state)?;)*
                     Ok(self($($arg,)*))
@@ -133,6 +154,16 @@ macro_rules! handlers {
 }
 
 handlers! { () (A) (A B) (A B C) (A B C D) (A B C D G) (A B C D G H) }
+
+/// Fails the build of a handler that could only fail.
+const fn assert_params_once(takes_params: &[bool]) {
+    let (mut count, mut i) = (0, 0);
+    while i < takes_params.len() {
+        count += takes_params[i] as usize;
+        i += 1;
+    }
+    assert!(count < 2, "a handler can take its params once: ask for one type that has all members");
+}
 
 /// Starts a handler's future; a panic in it, or before it, is an error.
 #[doc(hidden)]
@@ -177,11 +208,15 @@ impl<T: IntoBody, E: Into<Error>> Outcome for Result<T, E> {
 }
 
 /// Starts a lifecycle handler; as [`run_handler`], without a result.
-pub(crate) fn run_lifecycle<Fut, E>(future: Fut) -> BoxFuture<'static, Result<()>>
+pub(crate) fn run_lifecycle<Fut, E>(start: impl FnOnce() -> Fut) -> BoxFuture<'static, Result<()>>
 where
     Fut: Future<Output = Result<(), E>> + Send + 'static,
     E: Into<Error>,
 {
+    let future = match catch_unwind(AssertUnwindSafe(start)) {
+        Ok(future) => future,
+        Err(panic) => return Box::pin(std::future::ready(Err(panic_error(&*panic)))),
+    };
     Box::pin(async move {
         match AssertUnwindSafe(future).catch_unwind().await {
             Ok(result) => result.map_err(Into::into),
@@ -202,4 +237,21 @@ pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a handler panicked");
     Error::internal(message).with_type("PANIC")
+}
+
+/// Runs the handler in a task of the broker, so that it goes on when its
+/// caller timed out or went away.
+pub(super) fn detach(handler: &ActionFn, tasks: &Tasks) -> ActionFn {
+    let (handler, tasks) = (handler.clone(), tasks.clone());
+    Arc::new(move |ctx| {
+        let (done, result) = tokio::sync::oneshot::channel();
+        let running = handler(ctx);
+        tasks.spawn(async move {
+            // Nobody waits any more when this fails, which is the point.
+            drop(done.send(running.await));
+        });
+        Box::pin(async move {
+            result.await.unwrap_or_else(|_| Err::<Body, _>(Error::internal("the broker stopped")))
+        })
+    })
 }

@@ -1,0 +1,198 @@
+//! Declaring single actions and event listeners: [`Action`], [`Event`].
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use moleculer_protocol::Value;
+
+use super::{
+    definition::{ActionDef, EventDef, Visibility},
+    handler::{EventFn, Handler},
+    hooks::{AfterHook, ErrorHook, HookLists, UnboundHooks},
+    schema::{DeclaredAction, DeclaredEvent},
+};
+use crate::{Body, Context, Result};
+
+pub(super) type Erased<S> =
+    Arc<dyn Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
+
+/// An action: a name, a handler and options.
+#[must_use]
+pub struct Action<S = ()> {
+    def: ActionDef,
+    visibility: Option<Visibility>,
+    handler: Option<Erased<S>>,
+    hooks: UnboundHooks<S>,
+}
+
+impl<S: Send + Sync + 'static> Action<S> {
+    /// An action with a [`Handler`].
+    pub fn new<Args: 'static>(name: &str, handler: impl Handler<Args, S>) -> Self {
+        Self::from_fn(name, move |ctx, state| handler.call(ctx, state))
+    }
+
+    /// An action from a function that gets the context and the state and
+    /// starts the work.
+    pub fn from_fn(
+        name: &str,
+        handler: impl Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { handler: Some(Arc::new(handler)), ..Self::inherited(name) }
+    }
+
+    /// Other options for an action that a mixin brings: its handler stays,
+    /// and so do the options that are not set here.
+    pub fn inherited(name: &str) -> Self {
+        Self {
+            def: ActionDef::new(name),
+            visibility: None,
+            handler: None,
+            hooks: UnboundHooks::default(),
+        }
+    }
+
+    /// Sets who may call it. Default: published.
+    pub fn visibility(mut self, visibility: Visibility) -> Self {
+        self.def.visibility = visibility;
+        self.visibility = Some(visibility);
+        self
+    }
+
+    /// Sets the default timeout of its calls; zero for none. Default: the
+    /// broker's `requestTimeout`.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.def.timeout = Some(timeout);
+        self
+    }
+
+    /// Lets the handler run on when its caller timed out or went away.
+    pub fn detached(mut self) -> Self {
+        self.def.detached = true;
+        self
+    }
+
+    /// Adds a member to the published definition, for gateways and tools.
+    pub fn extra(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.def.extra.insert(key, value);
+        self
+    }
+
+    /// Adds a hook that runs before the handler, after those of the service:
+    /// see [`ServiceBuilder::before`](crate::ServiceBuilder::before).
+    pub fn before<Args: 'static>(mut self, hook: impl Handler<Args, S>) -> Self {
+        self.hooks.before(hook);
+        self
+    }
+
+    /// Adds a hook that gets the result, before those of the service: see
+    /// [`ServiceBuilder::after`](crate::ServiceBuilder::after).
+    pub fn after<Args: 'static>(mut self, hook: impl AfterHook<Args, S>) -> Self {
+        self.hooks.after(hook);
+        self
+    }
+
+    /// Adds a hook that gets the error, before those of the service: see
+    /// [`ServiceBuilder::on_error`](crate::ServiceBuilder::on_error).
+    pub fn on_error<Args: 'static>(mut self, hook: impl ErrorHook<Args, S>) -> Self {
+        self.hooks.on_error(hook);
+        self
+    }
+
+    /// Gives handler and hooks their state.
+    pub(super) fn bind(self, state: &S) -> DeclaredAction
+    where
+        S: Clone,
+    {
+        let handler = self.handler.map(|handler| {
+            let state = state.clone();
+            Arc::new(move |ctx| handler(ctx, &state)) as _
+        });
+        let hooks: HookLists = self.hooks.bind(state);
+        DeclaredAction { def: self.def, visibility: self.visibility, handler, hooks }
+    }
+}
+
+impl<S> fmt::Debug for Action<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Action").field(&self.def).finish()
+    }
+}
+
+/// An event listener: a name or pattern, a handler and options.
+#[must_use]
+pub struct Event<S = ()> {
+    def: EventDef,
+    handlers: Vec<Erased<S>>,
+}
+
+impl<S: Send + Sync + 'static> Event<S> {
+    /// A listener with a [`Handler`]; its result is dropped.
+    ///
+    /// In `name`, `?` stands for one character, `*` for a part between dots
+    /// and `**` for anything. A service that declares a name twice runs both
+    /// handlers for each event.
+    pub fn new<Args: 'static>(name: &str, handler: impl Handler<Args, S>) -> Self {
+        Self::from_fn(name, move |ctx, state| handler.call(ctx, state))
+    }
+
+    /// A listener from a function that gets the context and the state and
+    /// starts the work.
+    pub fn from_fn(
+        name: &str,
+        handler: impl Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { def: EventDef::new(name), handlers: vec![Arc::new(handler)] }
+    }
+
+    /// Other options for an event that a mixin listens to: its handlers stay.
+    pub fn inherited(name: &str) -> Self {
+        Self { def: EventDef::new(name), handlers: Vec::new() }
+    }
+
+    /// Sets the group that shares each event. Default: the service's name.
+    pub fn group(mut self, group: &str) -> Self {
+        self.def.group = Some(group.into());
+        self
+    }
+
+    /// Waits until no event has come for this long, then handles the last
+    /// one; the emitter does not wait. Default: zero, each event is handled.
+    pub fn debounce(mut self, quiet: Duration) -> Self {
+        self.def.debounce = Some(quiet);
+        self
+    }
+
+    /// Drops events that come within this time after the last one that was
+    /// handled. Default: zero, none is dropped.
+    pub fn throttle(mut self, pause: Duration) -> Self {
+        self.def.throttle = Some(pause);
+        self
+    }
+
+    /// Adds a member to the published definition, for tools.
+    pub fn extra(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.def.extra.insert(key, value);
+        self
+    }
+
+    /// Gives the handlers their state.
+    pub(super) fn bind(self, state: &S) -> DeclaredEvent
+    where
+        S: Clone,
+    {
+        let bind = |handler: Erased<S>| -> EventFn {
+            let state = state.clone();
+            Arc::new(move |ctx| {
+                let running = handler(ctx, &state);
+                Box::pin(async move { running.await.map(drop) })
+            })
+        };
+        DeclaredEvent { def: self.def, handlers: self.handlers.into_iter().map(bind).collect() }
+    }
+}
+
+impl<S> fmt::Debug for Event<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Event").field(&self.def).finish()
+    }
+}

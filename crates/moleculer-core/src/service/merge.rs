@@ -1,0 +1,172 @@
+//! How a declaration takes over what its mixins declare.
+
+use std::mem;
+
+use moleculer_protocol::{Object, Value};
+
+use super::{
+    Service,
+    definition::{ActionDef, EventDef},
+    schema::{DeclaredAction, DeclaredEvent},
+};
+
+/// The last mixin is the base; the ones before it come over it, then `service`.
+pub(super) fn merge_all(service: Service, mixins: Vec<Service>) -> Service {
+    let base = mixins.into_iter().rev().reduce(|lower, upper| merge(upper, lower));
+    match base {
+        Some(base) => merge(service, base),
+        None => service,
+    }
+}
+
+/// Fills `upper` with what only `lower` declares.
+fn merge(mut upper: Service, mut lower: Service) -> Service {
+    lower.actions.retain(|action| !upper.without.contains(&action.def.raw_name));
+    upper.without.append(&mut lower.without);
+    if upper.name.is_empty() {
+        upper.name = lower.name;
+    }
+    upper.version = upper.version.or(lower.version);
+    let secure = union(secured(&upper.settings), secured(&lower.settings));
+    fill(&mut upper.settings, lower.settings);
+    if !secure.is_empty() {
+        upper.settings.insert("$secureSettings", secure);
+    }
+    fill(&mut upper.metadata, lower.metadata);
+    upper.dependencies = union(upper.dependencies, lower.dependencies);
+    for action in mem::replace(&mut upper.actions, lower.actions) {
+        add_action(&mut upper.actions, action);
+    }
+    for event in mem::replace(&mut upper.events, lower.events) {
+        add_event(&mut upper.events, event);
+    }
+    upper.hooks.merge_below(lower.hooks);
+    prepend(&mut upper.merged, lower.merged);
+    prepend(&mut upper.created, lower.created);
+    prepend(&mut upper.started, lower.started);
+    prepend(&mut upper.stopped, lower.stopped);
+    upper.flaw = upper.flaw.or(lower.flaw);
+    upper
+}
+
+/// Lays an action over the one of the same name, if there is one.
+fn add_action(actions: &mut Vec<DeclaredAction>, upper: DeclaredAction) {
+    let same = |lower: &&mut DeclaredAction| lower.def.raw_name == upper.def.raw_name;
+    match actions.iter_mut().find(same) {
+        Some(lower) => {
+            lower.handler = upper.handler.or(lower.handler.take());
+            lower.hooks.merge_above(upper.hooks);
+            lower.visibility = upper.visibility.or(lower.visibility);
+            let below = mem::replace(&mut lower.def, upper.def);
+            fill_action(&mut lower.def, below);
+            lower.def.visibility = lower.visibility.unwrap_or_default();
+        }
+        None => actions.push(upper),
+    }
+}
+
+/// Options that `upper` does not set come from `lower`.
+fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
+    upper.timeout = upper.timeout.or(lower.timeout);
+    upper.detached |= lower.detached;
+    fill(&mut upper.extra, lower.extra);
+}
+
+/// Lays a listener over the one of the same name, if there is one. Those of
+/// different groups stay apart.
+pub(super) fn add_event(events: &mut Vec<DeclaredEvent>, upper: DeclaredEvent) {
+    let same = |lower: &&mut DeclaredEvent| {
+        let groups = (&lower.def.group, &upper.def.group);
+        lower.def.name == upper.def.name
+            && (groups.0.is_none() || groups.1.is_none() || groups.0 == groups.1)
+    };
+    match events.iter_mut().find(same) {
+        Some(lower) => {
+            lower.handlers.extend(upper.handlers);
+            let below = mem::replace(&mut lower.def, upper.def);
+            fill_event(&mut lower.def, below);
+        }
+        None => events.push(upper),
+    }
+}
+
+fn fill_event(upper: &mut EventDef, lower: EventDef) {
+    upper.group = upper.group.take().or(lower.group);
+    upper.debounce = upper.debounce.or(lower.debounce);
+    upper.throttle = upper.throttle.or(lower.throttle);
+    fill(&mut upper.extra, lower.extra);
+}
+
+fn secured(settings: &Object) -> Vec<Value> {
+    let secured = settings.get("$secureSettings").and_then(Value::as_array);
+    secured.unwrap_or_default().to_vec()
+}
+
+fn prepend<T>(upper: &mut Vec<T>, lower: Vec<T>) {
+    let own = mem::replace(upper, lower);
+    upper.extend(own);
+}
+
+fn union<T: PartialEq>(upper: Vec<T>, lower: Vec<T>) -> Vec<T> {
+    let mut all = Vec::new();
+    for item in upper.into_iter().chain(lower) {
+        if !all.contains(&item) {
+            all.push(item);
+        }
+    }
+    all
+}
+
+/// Adds what is missing, at any depth; null is not missing.
+fn fill(upper: &mut Object, lower: Object) {
+    for (key, below) in lower {
+        match upper.get_mut(&key) {
+            Some(above) => fill_value(above, below),
+            None => {
+                upper.insert(key, below);
+            }
+        }
+    }
+}
+
+/// Arrays are filled index by index.
+fn fill_value(above: &mut Value, below: Value) {
+    match (above, below) {
+        (Value::Object(above), Value::Object(below)) => fill(above, below),
+        (Value::Array(above), Value::Array(below)) => {
+            for (index, below) in below.into_iter().enumerate() {
+                match above.get_mut(index) {
+                    Some(above) => fill_value(above, below),
+                    None => above.push(below),
+                }
+            }
+        }
+        (above @ Value::Undefined, below) => *above = below,
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(upper: serde_json::Value, lower: serde_json::Value, expected: serde_json::Value) {
+        let (mut filled, lower) = (Value::from(upper), Value::from(lower));
+        fill_value(&mut filled, lower);
+        assert_eq!(filled, expected.into());
+    }
+
+    #[test]
+    fn filling_is_deep_and_by_index() {
+        check(json!({"a": 1}), json!({"a": 2, "b": 3}), json!({"a": 1, "b": 3}));
+        check(json!({"a": {"p": 1}}), json!({"a": {"q": 2}}), json!({"a": {"p": 1, "q": 2}}));
+        check(json!(["s"]), json!(["x", "y"]), json!(["s", "y"]));
+        check(json!(["s", "t"]), json!(["x"]), json!(["s", "t"]));
+        check(json!([{"a": 1}]), json!([{"b": 2}, 3]), json!([{"a": 1, "b": 2}, 3]));
+        check(json!({"a": null}), json!({"a": 2}), json!({"a": null}));
+        check(json!({"a": [1]}), json!({"a": {"b": 1}}), json!({"a": [1]}));
+        check(json!({"a": false}), json!({"a": {"b": 1}}), json!({"a": false}));
+    }
+}
