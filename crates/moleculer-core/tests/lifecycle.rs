@@ -373,3 +373,54 @@ async fn a_stop_does_not_wait_for_calls_of_others() {
     assert_nothing_left(&broker);
     assert!(futures_util::poll!(&mut call).is_pending(), "it is its caller's to drop");
 }
+
+/// Each future is dropped at each point at which it waits; what was begun is
+/// ended, and once.
+#[tokio::test(start_paused = true)]
+async fn futures_may_be_dropped_at_any_point() {
+    async fn poll_and_drop(future: impl Future, polls: usize) {
+        let mut future = Box::pin(future);
+        for _ in 0..polls {
+            if futures_util::poll!(&mut future).is_ready() {
+                return;
+            }
+            // Time passes, so that the next poll finds something new.
+            sleep(Duration::from_millis(30)).await;
+        }
+    }
+    fn slow(name: &'static str, log: &Log) -> moleculer_core::ServiceBuilder<Log> {
+        let note = |step: &'static str| {
+            move |service: ServiceHandle, log: Log| async move {
+                log.push(format!("{step} {}", service.name()));
+                tokio::task::yield_now().await;
+                sleep(Duration::from_millis(20)).await;
+                Ok::<_, Error>(())
+            }
+        };
+        Service::builder(name)
+            .with_state(log.clone())
+            .started(note("+"))
+            .stopped(note("-"))
+            .action(Action::new("hang", std::future::pending::<Result<()>>))
+    }
+    let mut started = 0;
+    for (starting, creating, stopping) in (0..6).flat_map(|n| [(n, 0, 0), (9, n, 0), (9, 9, n)]) {
+        let log = Log::default();
+        let b = slow("b", &log).dependencies(["a"]);
+        let broker = local().service(slow("a", &log)).service(b).build().expect("builds");
+        poll_and_drop(broker.start(), starting).await;
+        poll_and_drop(broker.create_service(slow("c", &log)), creating).await;
+        poll_and_drop(broker.stop(), stopping).await;
+        broker.stop().await.expect("stops");
+        assert_nothing_left(&broker);
+        let seen = log.take();
+        for name in ["a", "b", "c"] {
+            let count =
+                |sign: &str| seen.iter().filter(|e| **e == format!("{sign} {name}")).count();
+            assert_eq!(count("+"), count("-"), "{starting} {creating} {stopping}: {seen:?}");
+            assert!(count("+") <= 1);
+            started += count("+");
+        }
+    }
+    assert!(started > 20, "{started}");
+}

@@ -193,7 +193,7 @@ impl ServiceBroker {
         if !instance.advance(Stage::Begun, Stage::Started) {
             return Err(interrupted());
         }
-        let change = self.0.registry.add_local(instance);
+        let change = self.0.registry.add_local(instance)?;
         drop(services);
         self.announce(vec![change]);
         Ok(())

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use moleculer_protocol::{ClientInfo, NodeId, NodeInfo, Object};
 
-use super::{ActionEndpoint, Change, EventEndpoint, Node, Pace, Registry, ServiceItem};
+use super::{ActionEndpoint, Change, EventEndpoint, Lookup, Node, Pace, Registry, ServiceItem};
 use crate::{
-    Visibility,
+    Error, Result, Visibility,
     service::{Instance, InstanceAction, InstanceEvent},
     system,
 };
@@ -86,12 +86,23 @@ impl LocalState {
 
 impl Registry {
     /// Makes a service of this node callable.
-    pub(crate) fn add_local(&self, instance: &Instance) -> Change {
+    ///
+    /// Without the service's name in them, actions of two services may have
+    /// one name: then one of the two would never be called.
+    pub(crate) fn add_local(&self, instance: &Instance) -> Result<Change> {
         let mut state = self.state();
-        for action in &instance.actions {
-            if action.def.visibility != Visibility::Private {
-                self.actions.put(&self.wrapped(instance, action));
+        let callable =
+            || instance.actions.iter().filter(|a| a.def.visibility != Visibility::Private);
+        for action in callable() {
+            if let Lookup::Found(other) = self.actions.local(&action.def.name) {
+                return Err(Error::schema(format!(
+                    "action '{}' of service '{}' is offered by service '{}' already",
+                    action.def.name, instance.item.full_name, other.service.full_name
+                )));
             }
+        }
+        for action in callable() {
+            self.actions.put(&self.wrapped(instance, action));
         }
         for event in &instance.events {
             let handler = self.middlewares.wrap_event(&event.handler, &event.def, &event.group);
@@ -100,7 +111,7 @@ impl Registry {
         }
         state.services.push(instance.item.clone());
         state.local.changed = true;
-        Change::ServicesChanged { local: true }
+        Ok(Change::ServicesChanged { local: true })
     }
 
     /// The endpoint by which a service calls its own action.

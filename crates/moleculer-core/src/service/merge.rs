@@ -37,9 +37,7 @@ fn merge(mut upper: Service, mut lower: Service) -> Service {
     for action in mem::replace(&mut upper.actions, lower.actions) {
         add_action(&mut upper.actions, action);
     }
-    for event in mem::replace(&mut upper.events, lower.events) {
-        add_event(&mut upper.events, event);
-    }
+    upper.events = merge_events(upper.events, lower.events);
     upper.hooks.merge_below(lower.hooks);
     prepend(&mut upper.merged, lower.merged);
     prepend(&mut upper.created, lower.created);
@@ -72,22 +70,42 @@ fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
     fill(&mut upper.extra, lower.extra);
 }
 
-/// Lays a listener over the one of the same name, if there is one. Those of
-/// different groups stay apart.
-pub(super) fn add_event(events: &mut Vec<DeclaredEvent>, upper: DeclaredEvent) {
-    let same = |lower: &&mut DeclaredEvent| {
-        let groups = (&lower.def.group, &upper.def.group);
-        lower.def.name == upper.def.name
-            && (groups.0.is_none() || groups.1.is_none() || groups.0 == groups.1)
-    };
-    match events.iter_mut().find(same) {
-        Some(lower) => {
-            lower.handlers.extend(upper.handlers);
-            let below = mem::replace(&mut lower.def, upper.def);
-            fill_event(&mut lower.def, below);
-        }
-        None => events.push(upper),
+/// Adds a listener of the service itself: handlers of one name and group add up.
+pub(super) fn add_event(events: &mut Vec<DeclaredEvent>, event: DeclaredEvent) {
+    let (name, group) = (&event.def.name, &event.def.group);
+    match events.iter_mut().find(|other| other.def.name == *name && other.def.group == *group) {
+        Some(other) => lay_event(other, event),
+        None => events.push(event),
     }
+}
+
+/// Lays each listener over the mixin's of the same name: that of the same
+/// group if there is one, else one where only one of the two has a group.
+fn merge_events(upper: Vec<DeclaredEvent>, lower: Vec<DeclaredEvent>) -> Vec<DeclaredEvent> {
+    let mut free = vec![true; lower.len()];
+    let mut events = lower;
+    let mut lay = |event: DeclaredEvent, fits: fn(&EventDef, &EventDef) -> bool| {
+        let mut all = events.iter().zip(&free);
+        let at = all.position(|(other, free)| {
+            *free && other.def.name == event.def.name && fits(&other.def, &event.def)
+        });
+        let Some(at) = at else { return Some(event) };
+        free[at] = false;
+        lay_event(&mut events[at], event);
+        None
+    };
+    let same_group = |a: &EventDef, b: &EventDef| a.group == b.group;
+    let inherits = |a: &EventDef, b: &EventDef| a.group.is_none() || b.group.is_none();
+    let rest: Vec<_> = upper.into_iter().filter_map(|event| lay(event, same_group)).collect();
+    let rest: Vec<_> = rest.into_iter().filter_map(|event| lay(event, inherits)).collect();
+    events.extend(rest);
+    events
+}
+
+fn lay_event(lower: &mut DeclaredEvent, upper: DeclaredEvent) {
+    lower.handlers.extend(upper.handlers);
+    let below = mem::replace(&mut lower.def, upper.def);
+    fill_event(&mut lower.def, below);
 }
 
 fn fill_event(upper: &mut EventDef, lower: EventDef) {

@@ -211,16 +211,26 @@ async fn merged_handlers_see_and_change_the_whole() {
     assert_eq!(service.metadata().get("seen"), Some(&2.into()));
 }
 
-#[test]
-fn options_of_events_are_filled_in() {
+#[tokio::test]
+async fn options_of_events_are_filled_in_and_groups_stay_apart() {
+    let log = Log::default();
     let mixin = Service::mixin()
-        .event(Event::new("e", name).group("g").extra("tag", object(json!({"a": 1, "b": 2}))));
+        .event(log.event("e", "M").extra("tag", object(json!({"a": 1, "b": 2}))))
+        .event(log.event("e", "Mg").group("g"));
     let service = Service::builder("s")
         .mixin(mixin)
-        .event(Event::inherited("e").extra("tag", object(json!({"a": 0}))))
-        .event(Event::new("other", name))
+        .event(Event::inherited("e").group("g").extra("more", 5))
+        .event(log.event("e", "Sh").group("h").extra("tag", object(json!({"a": 0}))))
+        .event(log.event("e", "Si").group("i"))
+        .event(log.event("e", "S"))
         .build();
-    assert_eq!(service.event_names().collect::<Vec<_>>(), ["e", "other"]);
-    let broker = local().service(service).build().expect("builds");
-    assert!(broker.local_service("s").is_some());
+    assert_eq!(service.event_names().collect::<Vec<_>>(), ["e", "e", "e", "e"]);
+    let broker = local().service(service).start().await.expect("starts");
+    for (group, ran) in
+        [("g", vec!["Mg"]), ("h", vec!["Sh"]), ("i", vec!["Si"]), ("s", vec!["M", "S"])]
+    {
+        broker.emit("e", ()).groups([group]).await.expect("sent");
+        assert_eq!(log.take(), ran, "{group}");
+    }
+    broker.stop().await.expect("stops");
 }

@@ -163,3 +163,27 @@ async fn wrong_declarations_say_what_is_wrong() {
     let failing = Service::builder("x").created(|_, ()| Err(Error::schema("no key is set")));
     assert_eq!(refused(failing), "no key is set");
 }
+
+#[tokio::test]
+async fn two_services_cannot_offer_one_action() {
+    let bare = |name: &str| {
+        Service::builder(name)
+            .settings([("$noServiceNamePrefix", true)])
+            .action(Action::new("users.get", name_of))
+    };
+    async fn name_of(ctx: moleculer_core::Context) -> moleculer_core::Result<String> {
+        Ok(ctx.service()?.full_name().to_owned())
+    }
+    let broker = local().service(bare("one")).start().await.expect("starts");
+    let users = || Service::builder("users").action(Action::new("get", name_of));
+    for service in [bare("two"), users()] {
+        let error = broker.create_service(service).await.expect_err("is offered already");
+        assert_eq!(error.kind(), &ErrorKind::ServiceSchema);
+        assert!(error.message().ends_with("is offered by service 'one' already"), "{error}");
+    }
+    assert_eq!(broker.call::<String>("users.get", ()).await.expect("answers"), "one");
+    broker.destroy_service("one").await.expect("is here");
+    broker.create_service(users()).await.expect("the name is free");
+    assert_eq!(broker.call::<String>("users.get", ()).await.expect("answers"), "users");
+    broker.stop().await.expect("stops");
+}
