@@ -1,3 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+pub mod alloc;
+mod compare;
 pub mod local;
+pub mod serializer;
+
+/// The suites' own tests measure as those of a plug-in do.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: alloc::CountingAllocator = alloc::CountingAllocator;
