@@ -18,7 +18,13 @@ struct Example {
     prints: &'static str,
 }
 
-const EXAMPLES: [Example; 2] = [
+const EXAMPLES: [Example; 3] = [
+    Example {
+        package: "custom-serializer",
+        args: &[],
+        needs_node: false,
+        prints: "14:3:Ada,5:Grace,]",
+    },
     Example { package: "quickstart", args: &[], needs_node: false, prints: "5 + 3 = 8" },
     Example {
         package: "quickstart",

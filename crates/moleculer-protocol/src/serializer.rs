@@ -22,6 +22,13 @@ use crate::{
 /// - Unknown members are ignored; absent and `undefined` are one state, null
 ///   another.
 /// - An error names the packet, and the member where there is one.
+///
+/// `moleculer-testkit` has a conformance suite of these rules, for serializers
+/// of one's own as well; [an example][example] implements one in under 150
+/// lines and passes it. [`Packet::to_tokens`] and [`Packet::from_tokens`] do
+/// most of the work for a format that describes itself.
+///
+/// [example]: https://github.com/moleculer-rs/moleculer/tree/main/examples/custom-serializer
 pub trait Serializer: fmt::Debug + Send + Sync + 'static {
     /// The name in configuration, for example `JSON`.
     fn name(&self) -> &'static str;

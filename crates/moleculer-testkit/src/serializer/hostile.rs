@@ -10,8 +10,8 @@ use super::{
     tokens,
 };
 
-/// More than a stack holds: 2 MiB leave 100 bytes for each.
-pub(super) const LEVELS: usize = 20_000;
+/// More than a stack holds: 2 MiB leave 200 bytes for each.
+pub(super) const LEVELS: usize = 10_000;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
