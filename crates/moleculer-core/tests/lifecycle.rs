@@ -73,6 +73,12 @@ fn assert_nothing_left(broker: &ServiceBroker) {
     assert_eq!((broker.running_tasks(), broker.pending_requests()), (0, 0));
 }
 
+/// Stops, and fails rather than waits for ever.
+async fn stop(broker: &ServiceBroker) {
+    let stopped = timeout(Duration::from_secs(60), broker.stop()).await;
+    stopped.expect("ends").expect("stops");
+}
+
 fn failing(name: &'static str) -> moleculer_core::ServiceBuilder<()> {
     Service::builder(name).started(|_, ()| async { Err(Error::internal("no database")) })
 }
@@ -113,7 +119,7 @@ async fn everything_starts_and_stops_in_order() {
         3,
         "once for each service after the one that listens"
     );
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
     assert_eq!(
         log.take(),
         ["b stopped", "b stopped", "a stopped", "broker stopped", "$broker.stopped"]
@@ -132,7 +138,7 @@ async fn services_start_side_by_side() {
     let started = tokio::time::Instant::now();
     let broker = local().service(slow("a")).service(slow("b")).start().await.expect("starts");
     assert_eq!(started.elapsed(), Duration::from_secs(1));
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +158,7 @@ async fn a_start_that_fails_stops_what_had_begun() {
         broker.start().await.expect_err("only once").message(),
         "a broker can be started only once; make a new one"
     );
-    broker.stop().await.expect("is stopped");
+    stop(&broker).await;
 }
 
 #[tokio::test]
@@ -186,7 +192,7 @@ async fn a_start_that_is_given_up_ends_the_broker() {
         .build()
         .expect("builds");
     assert!(timeout(Duration::from_secs(5), broker.start()).await.is_err());
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
     assert_eq!(log.take(), ["good created", "good started", "good stopped"]);
     assert_nothing_left(&broker);
 }
@@ -199,7 +205,7 @@ async fn a_stop_that_is_given_up_goes_on() {
     assert!(futures_util::poll!(&mut stopping).is_pending());
     drop(stopping);
     eventually("it stops", || log.take().contains(&"a stopped".to_owned())).await;
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
     assert_nothing_left(&broker);
 }
 
@@ -256,7 +262,7 @@ async fn services_come_and_go_at_run_time() {
     assert_eq!(error.data(), Some(&json!({"service": "late", "version": 2}).into()));
     broker.create_service(service()).await.expect("the name is free");
     broker.destroy_service(name()).await.expect("is here");
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
     assert_nothing_left(&broker);
     assert!(broker.create_service(service()).await.is_err());
 }
@@ -269,7 +275,7 @@ async fn a_service_created_before_the_start_starts_with_the_others() {
     assert_eq!(log.take(), ["early created"]);
     broker.start().await.expect("starts");
     assert_eq!(log.take(), ["early started"]);
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,7 +292,7 @@ async fn a_service_may_create_another_while_it_starts() {
         .start()
         .await
         .expect("starts");
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
     assert_eq!(log.take(), ["child created", "child started", "child stopped"]);
 }
 
@@ -302,7 +308,7 @@ async fn errors_that_nobody_gets_are_told() {
     assert!(broker.local_service("late").is_none());
     broker.create_service(broken("b")).await.expect("starts");
     broker.destroy_service("b").await.expect("its error is told");
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
     let told: Vec<_> =
         log.take().into_iter().filter(|entry| entry.starts_with("$broker.error")).collect();
     assert_eq!(
@@ -352,7 +358,7 @@ async fn services_can_use_the_broker_while_it_stops() {
             std::future::ready(Ok::<_, Error>(()))
         }));
     let broker = local().service(caller).service(other).start().await.expect("starts");
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
     assert_eq!(log.take(), ["bye pong"]);
     assert_nothing_left(&broker);
     let error = broker.call::<Value>("other.ping", ()).await.expect_err("stopped");
@@ -369,7 +375,7 @@ async fn a_stop_does_not_wait_for_calls_of_others() {
     let broker = broker.expect("starts");
     let mut call = Box::pin(broker.call::<()>("s.hang", ()).into_future());
     assert!(futures_util::poll!(&mut call).is_pending());
-    broker.stop().await.expect("stops");
+    stop(&broker).await;
     assert_nothing_left(&broker);
     assert!(futures_util::poll!(&mut call).is_pending(), "it is its caller's to drop");
 }
@@ -411,7 +417,7 @@ async fn futures_may_be_dropped_at_any_point() {
         poll_and_drop(broker.start(), starting).await;
         poll_and_drop(broker.create_service(slow("c", &log)), creating).await;
         poll_and_drop(broker.stop(), stopping).await;
-        broker.stop().await.expect("stops");
+        stop(&broker).await;
         assert_nothing_left(&broker);
         let seen = log.take();
         for name in ["a", "b", "c"] {

@@ -161,7 +161,7 @@ async fn an_action_of_a_mixin_can_be_hidden_or_left_out() {
             .action(Action::new("b", name))
     };
     let service = Service::builder("s")
-        .mixin(Service::mixin().without_action("b"))
+        .mixin(Service::mixin().mixin(Service::mixin().without_action("b")))
         .mixin(mixin())
         .action(Action::inherited("a").extra("rest", "GET /a"))
         .build();
