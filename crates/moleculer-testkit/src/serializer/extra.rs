@@ -68,26 +68,6 @@ impl Extra {
         Self::RegExp,
     ];
 
-    pub(crate) const fn describe(self) -> &'static str {
-        match self {
-            Self::Members => "packets as objects of the value format",
-            Self::DiscovererMembers => "what only discoverers store",
-            Self::OpenEnd => "packets without an end",
-            Self::WholeBytes => "binary params",
-            Self::Bytes => "binary data inside values",
-            Self::Undefined => "undefined in lists",
-            Self::NegativeZero => "-0",
-            Self::NonFinite => "infinities and NaN",
-            Self::Date => "dates",
-            Self::InvalidDate => "invalid dates",
-            Self::BigInt => "big integers",
-            Self::TypedArray => "typed arrays",
-            Self::Map => "maps",
-            Self::Set => "sets",
-            Self::RegExp => "regular expressions",
-        }
-    }
-
     /// Values of this kind; none for what is about packets.
     pub(crate) fn samples(self) -> Vec<Value> {
         let bytes = |len: u8| Bytes::from((0..len).map(|n| n ^ 0x80).collect::<Vec<_>>());
