@@ -118,6 +118,11 @@ impl FieldWriter for JsonWriter<'_> {
         to_writer(object, self.out)
     }
 
+    fn list(&mut self, key: &'static str, items: &[Value]) -> Result<(), EncodeError> {
+        self.key(key);
+        to_writer(items, self.out)
+    }
+
     fn payload(&mut self, key: &'static str, payload: &Payload) -> Result<(), EncodeError> {
         self.key(key);
         payload.encode(&Format::Json, self.out)

@@ -27,6 +27,15 @@ pub trait FieldWriter {
     /// See [`FieldWriter::text`].
     fn object(&mut self, key: &'static str, object: &Object) -> Result<(), EncodeError>;
 
+    /// Writes a list. By default as a [`value`](Self::value), of copies.
+    ///
+    /// # Errors
+    ///
+    /// See [`FieldWriter::text`].
+    fn list(&mut self, key: &'static str, items: &[Value]) -> Result<(), EncodeError> {
+        self.value(key, &Value::Array(items.to_vec()))
+    }
+
     /// Writes params, a result or event data. Never called with nothing.
     ///
     /// # Errors
@@ -64,6 +73,9 @@ impl<W: FieldWriter> FieldWriter for Named<'_, W> {
     fn object(&mut self, key: &'static str, object: &Object) -> Result<(), EncodeError> {
         let result = self.0.object(key, object);
         result.map_err(|error| error.within(key))
+    }
+    fn list(&mut self, key: &'static str, items: &[Value]) -> Result<(), EncodeError> {
+        self.0.list(key, items).map_err(|error| error.within(key))
     }
     fn payload(&mut self, key: &'static str, payload: &Payload) -> Result<(), EncodeError> {
         let result = self.0.payload(key, payload);
@@ -151,7 +163,7 @@ impl EventPacket {
 
 impl NodeInfo {
     fn write_fields(&self, writer: &mut impl FieldWriter) -> Result<(), EncodeError> {
-        writer.value("services", &Value::Array(self.services.clone()))?;
+        writer.list("services", &self.services)?;
         writer.value("ipList", &self.ip_list.clone().into())?;
         writer.text("hostname", &self.hostname)?;
         writer.object("client", &self.client.to_object())?;

@@ -79,6 +79,10 @@ impl<W: TokenWriter> FieldWriter for Fields<'_, W> {
         self.object.member(key, object)
     }
 
+    fn list(&mut self, key: &'static str, items: &[Value]) -> Result<(), EncodeError> {
+        self.object.member(key, items)
+    }
+
     fn payload(&mut self, key: &'static str, payload: &Payload) -> Result<(), EncodeError> {
         self.object.member_with(key, |writer| payload.write_tokens(writer, self.format))
     }
