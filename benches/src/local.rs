@@ -10,6 +10,7 @@ use crate::{
     measure::{Flavor, Result, count_until, emit, sequential},
     ours,
     peer::{JS_014, JS_015, Peer},
+    registry,
 };
 
 pub(crate) const NO_PARAMS: &str = "local/no-params";
@@ -40,9 +41,13 @@ pub(crate) fn drive(peer: &str) -> Result<()> {
         "floor" => {
             one.block_on(floor())?;
             let broker: &Broker = Box::leak(Box::new(Broker::new()));
-            callers(move || broker.call("users.empty", Value::Null))
+            callers(move || broker.call("users.empty", Value::Null))?;
+            registry::drive_floor()
         }
-        "ours" => ours::drive_local(),
+        "ours" => {
+            ours::drive_local()?;
+            registry::drive_ours()
+        }
         _ => Err(format!("no local peer is called `{peer}`").into()),
     }
 }

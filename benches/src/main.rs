@@ -21,6 +21,7 @@ mod options;
 mod ours;
 mod payload;
 mod peer;
+mod registry;
 mod remote;
 mod report;
 

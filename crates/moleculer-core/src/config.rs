@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use moleculer_protocol::{Object, ProtocolVersion, Value};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, Error as _},
 };
 
@@ -27,7 +27,7 @@ use crate::{Error, Result};
 /// assert_eq!(error.message(), "broker options: unknown key `namspace`; did you mean `namespace`?");
 /// # Ok::<(), moleculer_core::Error>(())
 /// ```
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct BrokerOptions {
@@ -41,7 +41,7 @@ pub struct BrokerOptions {
     /// Name, or `{type, options}`. Default: `JSON`.
     pub serializer: Option<Value>,
     /// Protocol version to speak: 4 for Moleculer 0.14, 5 for 0.15. Default: 5.
-    #[serde(deserialize_with = "protocol")]
+    #[serde(deserialize_with = "protocol", serialize_with = "protocol_text")]
     pub protocol: ProtocolVersion,
     /// Timeout of calls, in ms; 0 for none. Default: 0.
     pub request_timeout: Millis,
@@ -64,10 +64,15 @@ pub struct BrokerOptions {
 }
 
 /// Options of the registry.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RegistryOptions {
+    /// How to choose among several nodes: name or `{type, options}`. Default:
+    /// `RoundRobin`.
+    pub strategy: Option<Value>,
+    /// Options of the strategy.
+    pub strategy_options: Object,
     /// Whether this node's own actions are preferred. Default: true.
     pub prefer_local: bool,
     /// Time between taking the services back and stopping them, in ms, so
@@ -76,7 +81,7 @@ pub struct RegistryOptions {
 }
 
 /// Options of the transit.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TransitOptions {
@@ -122,7 +127,12 @@ impl Default for BrokerOptions {
 
 impl Default for RegistryOptions {
     fn default() -> Self {
-        Self { prefer_local: true, stop_delay: Millis(Duration::from_millis(100)) }
+        Self {
+            strategy: None,
+            strategy_options: Object::new(),
+            prefer_local: true,
+            stop_delay: Millis(Duration::from_millis(100)),
+        }
     }
 }
 
@@ -230,6 +240,13 @@ fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ProtocolVersio
     }
 }
 
+fn protocol_text<S: Serializer>(
+    version: &ProtocolVersion,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(version)
+}
+
 macro_rules! durations {
     ($($(#[$doc:meta])* $name:ident: $unit:literal;)*) => {$(
         $(#[$doc])*
@@ -246,6 +263,12 @@ macro_rules! durations {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_f64(self.0.as_micros() as f64 / ($unit * 1e6))
             }
         }
 

@@ -315,6 +315,11 @@ impl Context {
         self.lock_meta().clone()
     }
 
+    /// Reads the metadata in place.
+    pub(crate) fn with_meta<R>(&self, read: impl FnOnce(&Object) -> R) -> R {
+        read(&self.lock_meta())
+    }
+
     /// Sets a member of the metadata; the caller gets it with the result.
     pub fn set_meta(&self, key: impl Into<String>, value: impl Into<Value>) {
         self.lock_meta().insert(key, value);

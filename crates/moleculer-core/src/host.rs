@@ -72,6 +72,10 @@ pub struct NodeView {
     pub info: Option<Arc<NodeInfo>>,
     /// Where it can be reached.
     pub address: PeerAddress,
+    /// When it last showed a sign of life, from the making of this broker.
+    pub last_seen: Duration,
+    /// Since when it is offline, from the making of this broker.
+    pub offline_since: Option<Duration>,
 }
 
 /// Where a node can be reached over TCP.
@@ -166,9 +170,9 @@ impl Host {
         self.0.set_local_port(port);
     }
 
-    /// Measures this node's CPU load and stores it.
-    pub fn refresh_local_cpu(&self) {
-        self.0.refresh_local_cpu();
+    /// Measures this node's CPU load for 100 ms and stores it.
+    pub fn refresh_local_cpu(&self) -> BoxFuture<'static, ()> {
+        self.0.refresh_local_cpu()
     }
 
     /// A node told what it offers.
@@ -239,7 +243,7 @@ pub(crate) trait HostApi: Send + Sync + 'static {
     fn node(&self, id: &NodeId) -> Option<NodeView>;
     fn raise_local_seq(&self, seq: u64);
     fn set_local_port(&self, port: u16);
-    fn refresh_local_cpu(&self);
+    fn refresh_local_cpu(&self) -> BoxFuture<'static, ()>;
     fn node_info(&self, node: &NodeId, info: Arc<NodeInfo>);
     fn node_alive(&self, node: &NodeId, cpu: Option<f64>, cpu_seq: Option<u64>);
     fn node_offline(&self, node: &NodeId, unexpected: bool);

@@ -1,27 +1,90 @@
 //! The service `$node`, which tells what this node knows.
 
 use moleculer_protocol::{Object, Value};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, Unexpected},
+};
+use serde_json::json;
 
 use crate::{
-    Action, Context, NodeView, Params, Result, Service,
-    registry::{ActionEndpoint, ServiceItem},
+    Action, Context, Error, Handler, NodeView, Params, Result, Service, registry::ServiceItem,
+    secrets,
 };
 
 /// Declares the service.
 pub(crate) fn service() -> Service {
+    const LISTS: [&str; 4] = ["onlyLocal", "skipInternal", "withEndpoints", "onlyAvailable"];
     Service::builder("$node")
-        .action(Action::new("list", list).extra("cache", false).extra("tracing", false))
-        .action(Action::new("services", services).extra("cache", false).extra("tracing", false))
-        .action(Action::new("actions", actions).extra("cache", false).extra("tracing", false))
+        .action(action("list", list, &["withServices", "onlyAvailable"]))
+        .action(action(
+            "services",
+            services,
+            &[
+                "onlyLocal",
+                "skipInternal",
+                "withActions",
+                "withEvents",
+                "onlyAvailable",
+                "grouping",
+            ],
+        ))
+        .action(action("actions", actions, &LISTS))
+        .action(action("events", events, &LISTS))
+        .action(action("health", health, &[]))
+        .action(action("options", options, &[]))
+        .action(action("metrics", metrics, &[]))
         .build()
+}
+
+/// An action of this service; its params are all flags.
+fn action<Args: 'static>(name: &str, handler: impl Handler<Args, ()>, flags: &[&str]) -> Action {
+    let mut action = Action::new(name, handler).extra("cache", false).extra("tracing", false);
+    if !flags.is_empty() {
+        let rule = |name: &&str| {
+            let default = *name == "grouping";
+            let rule =
+                json!({"type": "boolean", "optional": true, "convert": true, "default": default});
+            ((*name).to_owned(), Value::from(rule))
+        };
+        action = action.extra("params", flags.iter().map(rule).collect::<Object>());
+    }
+    action
+}
+
+/// A flag as callers write it: also as a number or a text, as the reference
+/// converts them.
+#[derive(Clone, Copy, Default)]
+struct Flag(bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let flag = match &value {
+            Value::Bool(flag) => Some(*flag),
+            Value::Null | Value::Undefined => Some(false),
+            Value::String(text) => match text.as_str() {
+                "true" | "1" | "on" => Some(true),
+                "false" | "0" | "off" => Some(false),
+                _ => None,
+            },
+            number => match number.as_i64() {
+                Some(1) => Some(true),
+                Some(0) => Some(false),
+                _ => None,
+            },
+        };
+        let what =
+            || D::Error::invalid_value(Unexpected::Other(&format!("{value:?}")), &"a boolean");
+        flag.map(Self).ok_or_else(what)
+    }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ListParams {
-    with_services: bool,
-    only_available: bool,
+    with_services: Flag,
+    only_available: Flag,
 }
 
 async fn list(ctx: Context, Params(params): Params<ListParams>) -> Result<Vec<Value>> {
@@ -30,8 +93,8 @@ async fn list(ctx: Context, Params(params): Params<ListParams>) -> Result<Vec<Va
     let views = registry.nodes().into_iter().map(|node| registry.view(&node)).collect::<Vec<_>>();
     Ok(views
         .iter()
-        .filter(|node| node.available || !params.only_available)
-        .map(|node| node_object(node, params.with_services).into())
+        .filter(|node| node.available || !params.only_available.0)
+        .map(|node| node_object(node, params.with_services.0).into())
         .collect())
 }
 
@@ -44,6 +107,7 @@ pub(crate) fn node_object(node: &NodeView, with_services: bool) -> Object {
         ("instanceID", info.map(|info| info.instance_id.as_str()).into()),
         ("available", node.available.into()),
         ("local", node.local.into()),
+        ("lastHeartbeatTime", (node.last_seen.as_secs_f64().round() as u64).into()),
         ("config", info.map(|info| info.config.clone()).unwrap_or_default().into()),
         ("client", client.to_object().into()),
         ("metadata", info.map(|info| info.metadata.clone()).unwrap_or_default().into()),
@@ -55,8 +119,9 @@ pub(crate) fn node_object(node: &NodeView, with_services: bool) -> Object {
         ),
         ("udpAddress", node.address.seen_at.map(|address| address.to_string()).into()),
         ("cpu", node.cpu.map(|cpu| cpu as i64).into()),
-        ("cpuSeq", node.cpu_seq.into()),
+        ("cpuSeq", Some(node.cpu_seq).filter(|seq| *seq > 0).into()),
         ("seq", node.seq.into()),
+        ("offlineSince", node.offline_since.map(|since| since.as_secs_f64().round() as u64).into()),
     ]);
     if with_services {
         let services = info.map(|info| info.services.clone()).unwrap_or_default();
@@ -68,23 +133,24 @@ pub(crate) fn node_object(node: &NodeView, with_services: bool) -> Object {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ServicesParams {
-    only_local: bool,
-    skip_internal: bool,
-    with_actions: bool,
-    with_events: bool,
-    only_available: bool,
-    grouping: bool,
+    only_local: Flag,
+    skip_internal: Flag,
+    with_actions: Flag,
+    with_events: Flag,
+    only_available: Flag,
+    grouping: Flag,
 }
 
 impl Default for ServicesParams {
     fn default() -> Self {
+        let off = Flag(false);
         Self {
-            only_local: false,
-            skip_internal: false,
-            with_actions: false,
-            with_events: false,
-            only_available: false,
-            grouping: true,
+            only_local: off,
+            skip_internal: off,
+            with_actions: off,
+            with_events: off,
+            only_available: off,
+            grouping: Flag(true),
         }
     }
 }
@@ -95,14 +161,14 @@ async fn services(ctx: Context, Params(params): Params<ServicesParams>) -> Resul
     let mut entries: Vec<ServiceEntry> = Vec::new();
     for item in registry.services() {
         let available = registry.node(&item.node).is_some_and(|node| node.available());
-        let wanted = (item.local || !params.only_local)
-            && (available || !params.only_available)
-            && !(params.skip_internal && item.info.name.starts_with('$'));
+        let wanted = (item.local || !params.only_local.0)
+            && (available || !params.only_available.0)
+            && !(params.skip_internal.0 && item.info.name.starts_with('$'));
         if !wanted {
             continue;
         }
         let same =
-            entries.iter_mut().find(|entry| params.grouping && entry.name == *item.full_name);
+            entries.iter_mut().find(|entry| params.grouping.0 && entry.name == *item.full_name);
         match same {
             Some(entry) => entry.add(&item, available, &params),
             None => entries.push(ServiceEntry::new(&item, available, &params)),
@@ -150,10 +216,11 @@ impl ServiceEntry {
             self.object.insert("available", true);
         }
         self.nodes.push(item.node.to_string());
-        if params.with_actions {
-            self.actions.extend(item.info.actions.iter().cloned());
+        if params.with_actions.0 {
+            let shown = item.info.actions.iter().filter(|(_, action)| !is_hidden(action));
+            self.actions.extend(shown.cloned());
         }
-        if params.with_events {
+        if params.with_events.0 {
             let public = item.info.events.iter().filter(|(name, _)| !name.starts_with('$'));
             self.events.extend(public.cloned());
         }
@@ -161,71 +228,129 @@ impl ServiceEntry {
 
     fn into_value(self, params: &ServicesParams) -> Value {
         let mut object = self.object;
-        if params.grouping {
+        if params.grouping.0 {
             object.insert("nodes", self.nodes);
         } else {
             object.insert("nodeID", self.nodes.into_iter().next());
         }
         // Who asked for them gets them even if there are none.
-        if params.with_actions {
+        if params.with_actions.0 {
             object.insert("actions", self.actions);
         }
-        if params.with_events {
+        if params.with_events.0 {
             object.insert("events", self.events);
         }
         object.into()
     }
 }
 
+/// Actions with the old flag `protected` are in no list.
+fn is_hidden(action: &Object) -> bool {
+    action.get("protected").is_some_and(|flag| flag.as_bool() == Some(true))
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct ActionsParams {
-    only_local: bool,
-    skip_internal: bool,
-    with_endpoints: bool,
-    only_available: bool,
+struct RowsParams {
+    only_local: Flag,
+    skip_internal: Flag,
+    with_endpoints: Flag,
+    only_available: Flag,
 }
 
-async fn actions(ctx: Context, Params(params): Params<ActionsParams>) -> Result<Vec<Value>> {
+/// A list of endpoints, of an action or of an event's group.
+struct Row<'a> {
+    name: &'a str,
+    group: Option<&'a str>,
+    /// Node, whether it is this one, state, availability.
+    endpoints: Vec<(&'a str, bool, bool, bool)>,
+    /// Key and value of the definition; of none if nobody offers it.
+    definition: (&'static str, Option<Object>),
+}
+
+impl Row<'_> {
+    /// As the reference shows it, if the caller wants it.
+    fn show(self, params: &RowsParams) -> Option<Value> {
+        let has_local = self.endpoints.iter().any(|(_, local, ..)| *local);
+        let available = self.endpoints.iter().any(|(_, _, state, _)| *state);
+        let wanted = (has_local || !params.only_local.0)
+            && (available || !params.only_available.0)
+            && !(params.skip_internal.0 && self.name.starts_with('$'));
+        if !wanted {
+            return None;
+        }
+        let mut object = Object::from([("name", self.name)]);
+        if let Some(group) = self.group {
+            object.insert("group", group);
+        }
+        object.insert("count", self.endpoints.len());
+        object.insert("hasLocal", has_local);
+        object.insert("available", available);
+        if let (key, Some(definition)) = self.definition {
+            object.insert(key, definition);
+        }
+        if params.with_endpoints.0 {
+            let endpoints = self.endpoints.iter().map(|(node, _, state, available)| {
+                let endpoint: Object = [
+                    ("nodeID", Value::from(*node)),
+                    ("state", (*state).into()),
+                    ("available", (*available).into()),
+                ]
+                .into();
+                Value::from(endpoint)
+            });
+            object.insert("endpoints", Value::Array(endpoints.collect()));
+        }
+        Some(object.into())
+    }
+}
+
+async fn actions(ctx: Context, Params(params): Params<RowsParams>) -> Result<Vec<Value>> {
     let broker = ctx.broker()?;
     let all = broker.registry().actions.snapshot();
-    let entries = all.into_iter().filter_map(|(name, endpoints)| {
-        let has_local = endpoints.iter().any(|endpoint| endpoint.node.local);
-        let available = endpoints.iter().any(|endpoint| endpoint.node.available());
-        let wanted = (has_local || !params.only_local)
-            && (available || !params.only_available)
-            && !(params.skip_internal && name.starts_with('$'));
-        wanted.then(|| action_entry(&name, &endpoints, has_local, available, params.with_endpoints))
+    let rows = all.iter().map(|row| Row {
+        name: &row.name,
+        group: None,
+        endpoints: row
+            .endpoints
+            .iter()
+            .map(|(one, state)| {
+                (one.node.id.as_str(), one.node.local, *state, one.node.available())
+            })
+            .collect(),
+        definition: ("action", row.endpoints.first().map(|(first, _)| first.def.to_object())),
     });
-    Ok(entries.collect())
+    let shown = rows.filter(|row| !row.definition.1.as_ref().is_some_and(is_hidden));
+    Ok(shown.filter_map(|row| row.show(&params)).collect())
 }
 
-fn action_entry(
-    name: &str,
-    endpoints: &[std::sync::Arc<ActionEndpoint>],
-    has_local: bool,
-    available: bool,
-    with_endpoints: bool,
-) -> Value {
-    let mut object = Object::from([
-        ("name", Value::from(name)),
-        ("count", endpoints.len().into()),
-        ("hasLocal", has_local.into()),
-        ("available", available.into()),
-    ]);
-    if let Some(first) = endpoints.first() {
-        object.insert("action", first.def.to_object());
-    }
-    if with_endpoints {
-        let endpoints = endpoints.iter().map(|endpoint| {
-            let available = endpoint.node.available();
-            Object::from([
-                ("nodeID", Value::from(endpoint.node.id.as_str())),
-                ("state", true.into()),
-                ("available", available.into()),
-            ])
-        });
-        object.insert("endpoints", Value::Array(endpoints.map(Value::from).collect()));
-    }
-    object.into()
+async fn events(ctx: Context, Params(params): Params<RowsParams>) -> Result<Vec<Value>> {
+    let broker = ctx.broker()?;
+    let all = broker.registry().events.snapshot();
+    let rows = all.iter().map(|row| Row {
+        name: &row.name,
+        group: Some(&row.group),
+        endpoints: row
+            .endpoints
+            .iter()
+            .map(|one| (one.node.id.as_str(), one.node.local, true, one.node.available()))
+            .collect(),
+        definition: ("event", row.endpoints.first().map(|first| first.def.to_object())),
+    });
+    Ok(rows.filter_map(|row| row.show(&params)).collect())
+}
+
+async fn health(ctx: Context) -> Result<Value> {
+    Ok(ctx.broker()?.health().into())
+}
+
+/// The options without passwords and the like: other nodes may ask for them.
+async fn options(ctx: Context) -> Result<Value> {
+    let options = Value::from_serialize(ctx.broker()?.options())?;
+    Ok(secrets::mask(options))
+}
+
+/// Metrics are not measured yet.
+async fn metrics() -> Result<Value> {
+    Err(Error::client(400, "METRICS_DISABLED", "Metrics feature is disabled"))
 }

@@ -6,12 +6,16 @@ mod config;
 mod context;
 mod discoverer;
 mod error;
+mod health;
 mod host;
 mod internal;
 mod middleware;
 mod plugins;
+mod random;
 mod registry;
+mod secrets;
 mod service;
+pub mod strategy;
 mod system;
 mod transit;
 mod transporter;
@@ -22,7 +26,8 @@ pub use moleculer_protocol::{NodeId, Object, PacketId, Payload, ProtocolVersion,
 pub use self::{
     body::{Body, BodyStream, ByteStream, FromBody, IntoBody, ObjectStream},
     broker::{
-        BrokerBuilder, Call, CallFuture, Emit, EmitFuture, Response, ServiceBroker, ServiceStatus,
+        BrokerBuilder, Call, CallFuture, Emit, EmitFuture, Pong, Response, ServiceBroker,
+        ServiceStatus, Subscription,
     },
     config::{BrokerOptions, Millis, RegistryOptions, Seconds, TransitOptions, strict},
     context::{Context, EventKind},
@@ -30,7 +35,10 @@ pub use self::{
     error::{Error, ErrorKind, Result},
     host::{Delivery, Flow, Host, NodeView, PeerAddress},
     middleware::{ActionSite, Chain, EventSite, Middleware},
-    plugins::{IntoTransporter, PluginSource, Plugins, SerializerPlugin, TransporterPlugin},
+    plugins::{
+        IntoTransporter, PluginSource, Plugins, SerializerPlugin, StrategyPlugin, TransporterPlugin,
+    },
+    random::RandomSource,
     service::{
         Action, ActionDef, ActionFn, AfterHook, ErrorHook, Event, EventDef, EventFn, FromContext,
         Handler, IntoService, Meta, Params, Service, ServiceBuilder, ServiceHandle, ServiceName,

@@ -6,17 +6,21 @@ use moleculer_protocol::{JsonSerializer, Object, Serializer, Value};
 
 use crate::{
     Error, Result,
+    config::strict,
+    strategy::{CpuUsage, Latency, Random, RoundRobin, Shard, Strategy},
     transporter::{DynTransporter, Transporter},
 };
 
 /// The plug-ins that can be chosen by name or URL.
 ///
 /// The facade `moleculer` knows those whose features are on; add your own
-/// with [`transporter`](Self::transporter) and [`serializer`](Self::serializer).
+/// with [`transporter`](Self::transporter), [`serializer`](Self::serializer)
+/// and [`strategy`](Self::strategy).
 #[derive(Clone, Debug, Default)]
 pub struct Plugins {
     transporters: Vec<TransporterPlugin>,
     serializers: Vec<SerializerPlugin>,
+    strategies: Vec<StrategyPlugin>,
     /// Names that exist, and the feature that compiles them in.
     missing: Vec<(&'static str, &'static str)>,
 }
@@ -41,6 +45,15 @@ pub struct SerializerPlugin {
     pub build: fn(Object) -> Result<Arc<dyn Serializer>>,
 }
 
+/// A strategy that can be chosen by name.
+#[derive(Clone, Copy, Debug)]
+pub struct StrategyPlugin {
+    /// The name in configuration; case does not matter.
+    pub name: &'static str,
+    /// Makes the pattern of its instances.
+    pub build: fn(Object) -> Result<Arc<dyn Strategy>>,
+}
+
 /// What configuration says of a plug-in besides its name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PluginSource {
@@ -51,12 +64,13 @@ pub enum PluginSource {
 }
 
 impl Plugins {
-    /// Only what is built in: the JSON serializer.
+    /// Only what is built in: the JSON serializer and the strategies.
     pub fn core() -> Self {
-        Self::default().serializer(SerializerPlugin {
+        let json = SerializerPlugin {
             name: "JSON",
             build: |options| no_options("JSON", &options).map(|()| Arc::new(JsonSerializer) as _),
-        })
+        };
+        STRATEGIES.into_iter().fold(Self::default().serializer(json), Self::strategy)
     }
 
     /// Adds a transporter.
@@ -70,6 +84,13 @@ impl Plugins {
     #[must_use]
     pub fn serializer(mut self, plugin: SerializerPlugin) -> Self {
         self.serializers.push(plugin);
+        self
+    }
+
+    /// Adds a strategy.
+    #[must_use]
+    pub fn strategy(mut self, plugin: StrategyPlugin) -> Self {
+        self.strategies.push(plugin);
         self
     }
 
@@ -120,6 +141,29 @@ impl Plugins {
         }
     }
 
+    /// Makes the strategy that `choice` names: a name or `{type, options}`.
+    /// `options` stand beside it, as `strategyOptions` do in configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_transporter`](Self::make_transporter).
+    pub fn make_strategy(&self, choice: &Value, options: &Object) -> Result<Arc<dyn Strategy>> {
+        let (name, own) = split("strategy", choice)?;
+        if !own.is_empty() && !options.is_empty() {
+            return Err(Error::options(format!(
+                "the options of strategy {name} are given twice; keep `strategyOptions`"
+            )));
+        }
+        let options = if own.is_empty() { options.clone() } else { own };
+        match self.strategies.iter().find(|plugin| plugin.name.eq_ignore_ascii_case(&name)) {
+            Some(plugin) => (plugin.build)(options),
+            None => {
+                let known = self.strategies.iter().map(|plugin| plugin.name);
+                Err(self.unknown("strategy", &name, None, known))
+            }
+        }
+    }
+
     fn unknown<'a>(
         &self,
         family: &str,
@@ -139,6 +183,38 @@ impl Plugins {
             .with_data(Object::from([("type", wanted)]))
     }
 }
+
+const STRATEGIES: [StrategyPlugin; 5] = [
+    StrategyPlugin {
+        name: "RoundRobin",
+        build: |options| {
+            no_options("the strategy RoundRobin", &options)
+                .map(|()| Arc::new(RoundRobin::default()) as _)
+        },
+    },
+    StrategyPlugin {
+        name: "Random",
+        build: |options| {
+            no_options("the strategy Random", &options).map(|()| Arc::new(Random::default()) as _)
+        },
+    },
+    StrategyPlugin {
+        name: "CpuUsage",
+        build: |options| {
+            strict::<CpuUsage>("strategy CpuUsage", options).map(|made| Arc::new(made) as _)
+        },
+    },
+    StrategyPlugin {
+        name: "Latency",
+        build: |options| {
+            strict::<Latency>("strategy Latency", options).map(|made| Arc::new(made) as _)
+        },
+    },
+    StrategyPlugin {
+        name: "Shard",
+        build: |options| Shard::from_options(options).map(|made| Arc::new(made) as _),
+    },
+];
 
 /// A choice as a name (or URL) and options.
 fn split(family: &str, choice: &Value) -> Result<(String, Object)> {

@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{error::disconnected, gossip::Gossip, session::Session, transporter::Link, udp};
 
+/// Age at which an offline node is forgotten, as other discoverers do.
+const FORGET: Duration = Duration::from_secs(600);
 /// How long `discover`, pushed news and goodbyes wait for peers.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -96,6 +98,8 @@ impl Discoverer for GossipDiscoverer {
         spawn(&session, &token, async move {
             loop {
                 sleep(*session_.config.gossip_period).await;
+                session_.host.refresh_local_cpu().await;
+                session_.host.forget_offline(FORGET);
                 gossip.round(&session_);
             }
         });

@@ -37,7 +37,6 @@ pub(crate) struct Gossip {
 impl Gossip {
     /// Asks a random node, and the likelier the more are offline one of those.
     pub(crate) fn round(self: &Arc<Self>, session: &Arc<Session>) {
-        session.host.refresh_local_cpu();
         let nodes = session.host.nodes();
         let Some(round) = gossip::round(nodes.iter().map(row), random) else { return };
         let Ok(request) = session.host.encode(PacketBody::GossipRequest(round.request)) else {

@@ -10,17 +10,22 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    IdSource, Inner, ServiceBroker, Tasks, WeakBroker,
+    Inner, ServiceBroker, Tasks, WeakBroker,
+    bus::Bus,
+    latency::LatencyMonitor,
     lifecycle::{Handlers, PhaseCell},
+    ping::Pings,
 };
 use crate::{
-    BrokerOptions, Error, IntoService, IntoTransporter, Middleware, Object, Plugins, Result,
-    Service, Value,
+    BrokerOptions, Error, IntoService, IntoTransporter, Middleware, Object, Plugins, RandomSource,
+    Result, Service, Value,
     config::Millis,
     internal,
     middleware::{ActionHook, Debounce, Middlewares, Throttle, Timeout},
+    random::IdSource,
     registry::{Identity, Registry},
     service::run_lifecycle,
+    strategy::{Strategies, StrategyChoice},
     system,
     transit::Transit,
     transporter::DynTransporter,
@@ -41,6 +46,8 @@ pub struct BrokerBuilder {
     set: Vec<Set>,
     transporter: Option<Make<dyn DynTransporter>>,
     serializer: Option<Arc<dyn Serializer>>,
+    strategy: Option<StrategyChoice>,
+    seed: Option<u64>,
     middlewares: Vec<Arc<dyn Middleware>>,
     services: Vec<Service>,
     created: Vec<CreatedHandler>,
@@ -58,6 +65,8 @@ impl BrokerBuilder {
             set: Vec::new(),
             transporter: None,
             serializer: None,
+            strategy: None,
+            seed: None,
             middlewares: Vec::new(),
             services: Vec::new(),
             created: Vec::new(),
@@ -101,6 +110,21 @@ impl BrokerBuilder {
     /// Sets whether this node's own actions are preferred. Default: true.
     pub fn prefer_local(self, prefer: bool) -> Self {
         self.set(move |options| options.registry.prefer_local = prefer)
+    }
+
+    /// Sets how calls and events choose among several nodes: a strategy, or
+    /// its name. Default: [`RoundRobin`](crate::strategy::RoundRobin).
+    pub fn strategy(mut self, strategy: impl Into<StrategyChoice>) -> Self {
+        self.strategy = Some(strategy.into());
+        self
+    }
+
+    /// Makes ids, random choices and random waits the same in every run, for
+    /// tests. Nodes with other ids differ, so a whole cluster can share one
+    /// seed. Default: none, nothing can be foreseen.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
     }
 
     /// Sets what other nodes are told. Default: empty.
@@ -222,7 +246,13 @@ impl BrokerBuilder {
         middlewares.push(Arc::new(Debounce { tasks: tasks.clone() }));
         middlewares.push(Arc::new(Throttle));
 
-        let instance_id = uuid::Uuid::new_v4().to_string();
+        let random = self
+            .seed
+            .map_or_else(RandomSource::default, |seed| RandomSource::for_node(seed, &node_id));
+        let instance_id = random.uuid();
+        let configured = (options.registry.strategy.as_ref(), &options.registry.strategy_options);
+        let strategies =
+            Strategies::new(self.plugins, self.strategy.as_ref(), configured, random.fork())?;
         let identity = Identity {
             node_id: node_id.clone(),
             instance_id: instance_id.clone(),
@@ -232,7 +262,7 @@ impl BrokerBuilder {
             let weak = WeakBroker(inner.clone());
             let middlewares = Middlewares(middlewares);
             Inner {
-                registry: Registry::new(identity, &options, middlewares, weak),
+                registry: Registry::new(identity, &options, middlewares, strategies, weak),
                 options,
                 node_id,
                 instance_id,
@@ -244,7 +274,11 @@ impl BrokerBuilder {
                 handlers: self.handlers,
                 services_changed: Notify::new(),
                 failure: Mutex::new(None),
-                ids: IdSource::new(),
+                ids: IdSource::new(&random),
+                random,
+                bus: Bus::default(),
+                pings: Pings::default(),
+                latency: LatencyMonitor::default(),
             }
         });
         let broker = ServiceBroker(inner);

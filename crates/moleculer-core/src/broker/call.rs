@@ -18,6 +18,7 @@ use crate::{
     context::Extra,
     registry::{ActionEndpoint, Lookup},
     service::Instance,
+    strategy::Selection,
 };
 
 /// A call that is about to be made: `.await` makes it.
@@ -186,18 +187,22 @@ impl Request<'_> {
         if let Some(own) = self.options.as_mut().and_then(|options| options.own.take()) {
             return self.run_own(own, broker, parent, keep);
         }
-        let actions = &broker.registry().actions;
+        let actions = broker.registry().actions.pin();
         let node = self.options.as_ref().and_then(|options| options.node.clone());
-        match node {
-            None => actions.choose(self.action, |found| match found {
-                Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
-                Lookup::Unavailable => self.fail(ErrorKind::ServiceNotAvailable, None),
-                Lookup::Unknown => self.fail(ErrorKind::ServiceNotFound, None),
+        let found = match &node {
+            None => actions.choose(self.action, || {
+                let meta = self.options.as_ref().map(|options| &options.meta);
+                Selection::of(&self.params, meta, parent)
             }),
-            Some(node) => actions.on_node(self.action, &node, |found| match found {
-                Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
-                _ => self.fail(ErrorKind::ServiceNotFound, Some(&node)),
-            }),
+            Some(node) => actions.on_node(self.action, node),
+        };
+        match found {
+            Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
+            Lookup::Unavailable if node.is_none() => {
+                self.fail(ErrorKind::ServiceNotAvailable, None)
+            }
+            Lookup::Invalid(error) => State::Failed(Some(error)),
+            _ => self.fail(ErrorKind::ServiceNotFound, node.as_ref()),
         }
     }
 

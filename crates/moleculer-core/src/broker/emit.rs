@@ -12,9 +12,10 @@ use moleculer_protocol::{EventPacket, NodeId, Object, PacketId, Payload, Value};
 
 use super::{ServiceBroker, Tasks, call::Via, lifecycle::Phase};
 use crate::{
-    Context, EventKind, Result,
+    Context, Error, EventKind, Result,
     context::{ContextInit, EventTarget, Extra},
     registry::{EventEndpoint, Target},
+    strategy::Selection,
 };
 
 /// An event that is about to be sent: `.await` sends it.
@@ -87,7 +88,8 @@ impl<'a> Emit<'a> {
             headers: self.headers,
             origin: Origin::Here(parent),
         };
-        let running = sent.start(&broker);
+        broker.inner().bus.publish(&sent.event, &sent.data);
+        let running = sent.start(&broker)?;
         Ok(EmitFuture { running, tasks: broker.inner().tasks.clone(), error: None })
     }
 }
@@ -126,14 +128,14 @@ type Deliveries = Vec<BoxFuture<'static, ()>>;
 
 impl Sent {
     /// Starts the handlers of this node and the packets to others.
-    fn start(&self, broker: &ServiceBroker) -> Deliveries {
+    fn start(&self, broker: &ServiceBroker) -> Result<Deliveries> {
         let events = &broker.registry().events;
         let groups = self.groups.as_deref();
         let mut running = Deliveries::new();
         match self.kind {
             EventKind::Emit => {
                 let mut remote: Vec<(NodeId, Vec<Arc<str>>)> = Vec::new();
-                for target in events.choose(&self.event, groups) {
+                for target in events.choose(&self.event, groups, &self.selection())? {
                     match target {
                         Target::Local(endpoint) => running.extend(self.deliver(&endpoint)),
                         Target::Remote { node, group } => {
@@ -157,7 +159,11 @@ impl Sent {
             }
             EventKind::BroadcastLocal => running.extend(self.deliver_all(broker, self.kind)),
         }
-        running
+        Ok(running)
+    }
+
+    fn selection(&self) -> Selection<'_> {
+        Selection::of(&self.data, Some(&self.meta), None)
     }
 
     /// Starts the handlers of this node for another node's packet.
@@ -165,8 +171,16 @@ impl Sent {
         let groups = self.groups.as_deref();
         match self.kind {
             EventKind::Emit => {
-                let chosen = broker.registry().events.choose_local(&self.event, groups);
-                chosen.iter().filter_map(|endpoint| self.deliver(endpoint)).collect()
+                let events = &broker.registry().events;
+                match events.choose_local(&self.event, groups, &self.selection()) {
+                    Ok(chosen) => {
+                        chosen.iter().filter_map(|endpoint| self.deliver(endpoint)).collect()
+                    }
+                    Err(error) => {
+                        tracing::error!(event = %self.event, %error, "an event is dropped");
+                        Deliveries::new()
+                    }
+                }
             }
             kind => self.deliver_all(broker, kind),
         }
@@ -285,11 +299,11 @@ impl fmt::Debug for Emit<'_> {
 pub struct EmitFuture {
     running: Deliveries,
     tasks: Tasks,
-    error: Option<crate::Error>,
+    error: Option<Error>,
 }
 
 impl EmitFuture {
-    fn failed(error: crate::Error) -> Self {
+    fn failed(error: Error) -> Self {
         Self { running: Vec::new(), tasks: Tasks::default(), error: Some(error) }
     }
 }

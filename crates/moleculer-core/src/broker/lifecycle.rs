@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, try_join_all};
 use moleculer_protocol::Payload;
 
 use super::{Inner, ServiceBroker, lock};
-use crate::{Error, Object, Result};
+use crate::{Error, Result, Value};
 
 /// How long tasks that were cancelled may take to notice it.
 const TASKS_END: Duration = Duration::from_secs(5);
@@ -114,7 +114,8 @@ impl ServiceBroker {
         if !self.0.phase.advance(Phase::Starting, Phase::Started) {
             return Err(interrupted());
         }
-        self.announce_event("$broker.started", Object::new());
+        self.announce_event("$broker.started", Value::Null);
+        self.start_latency_monitor();
         if let Some(transit) = self.transit() {
             transit.send_local_info().await;
         }

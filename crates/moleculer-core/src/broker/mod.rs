@@ -1,18 +1,18 @@
 //! The broker: [`ServiceBroker`].
 
 mod builder;
+mod bus;
 mod call;
 mod emit;
+mod latency;
 mod lifecycle;
+mod ping;
 mod services;
 mod tasks;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
 use moleculer_protocol::{NodeId, PacketId, Payload};
@@ -24,14 +24,19 @@ pub(crate) use self::emit::{Origin, PacketOrigin, Sent};
 use self::services::Services;
 pub use self::{
     builder::BrokerBuilder,
+    bus::Subscription,
     call::{Call, CallFuture, Response},
     emit::{Emit, EmitFuture},
+    ping::Pong,
     services::ServiceStatus,
 };
-pub(crate) use self::{call::Own, lifecycle::Phase, tasks::Tasks};
+use self::{bus::Bus, latency::LatencyMonitor, ping::Pings};
+pub(crate) use self::{call::Own, lifecycle::Phase, ping::now, tasks::Tasks};
 use crate::{
-    BrokerOptions, Error, ErrorKind, Object,
+    BrokerOptions, Error, ErrorKind, Object, RandomSource, Value,
     context::EventKind,
+    health,
+    random::IdSource,
     registry::{Change, Registry},
     transit::Transit,
 };
@@ -67,6 +72,12 @@ pub(crate) type WeakInner = Weak<Inner>;
 #[derive(Clone)]
 pub(crate) struct WeakBroker(WeakInner);
 
+impl fmt::Debug for WeakBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakBroker")
+    }
+}
+
 impl WeakBroker {
     pub(crate) fn upgrade(&self) -> Option<ServiceBroker> {
         self.0.upgrade().map(ServiceBroker)
@@ -88,6 +99,11 @@ pub(crate) struct Inner {
     services_changed: Notify,
     failure: Mutex<Option<Error>>,
     ids: IdSource,
+    /// All that is random comes from here.
+    pub(crate) random: RandomSource,
+    bus: Bus,
+    pings: Pings,
+    latency: LatencyMonitor,
 }
 
 impl ServiceBroker {
@@ -139,6 +155,25 @@ impl ServiceBroker {
         data: impl Serialize + Send + Sync + 'static,
     ) -> Emit<'a> {
         Emit::new(event, Payload::new(data), EventKind::BroadcastLocal).on(self)
+    }
+
+    /// Whether anybody, on any node, listens to an event of this name.
+    pub fn has_event_listener(&self, event: &str) -> bool {
+        self.0.registry.events.has_listener(event)
+    }
+
+    /// The groups that listen to an event of this name, each once.
+    pub fn event_groups(&self, event: &str) -> Vec<Arc<str>> {
+        self.0.registry.events.groups(event)
+    }
+
+    /// The state of this node and of its machine: the members of the
+    /// reference's `$node.health`.
+    ///
+    /// What the system does not tell is null or 0. Secrets in the arguments
+    /// of the process are masked.
+    pub fn health(&self) -> Object {
+        health::health()
     }
 
     /// Id of this node.
@@ -225,14 +260,15 @@ impl ServiceBroker {
         self.announce_event(event, data);
     }
 
-    /// A `$` event for this node's services; nobody waits for its handlers.
-    pub(crate) fn announce_event(&self, event: &'static str, data: Object) {
-        let listeners = self.0.registry.events.all_local(event, None);
-        if listeners.is_empty() {
-            return;
+    /// A `$` event for this node; nobody waits for its handlers.
+    pub(crate) fn announce_event(&self, event: &'static str, data: impl Into<Value>) {
+        let data = Payload::from(data.into());
+        let services = self.0.phase() < Phase::Stopped
+            && !self.0.registry.events.all_local(event, None).is_empty();
+        if !services {
+            return self.0.bus.publish(event, &data);
         }
-        let running =
-            self.broadcast_local(event, moleculer_protocol::Value::from(data)).into_future();
+        let running = Emit::new(event, data, EventKind::BroadcastLocal).on(self).into_future();
         self.0.tasks.spawn(async move {
             if let Err(error) = running.await {
                 tracing::error!(event, %error, "event not delivered");
@@ -240,7 +276,24 @@ impl ServiceBroker {
         });
     }
 
-    fn node_value(&self, id: &NodeId) -> moleculer_protocol::Value {
+    /// Tells services of this node what failed in one of its parts.
+    pub(crate) fn announce_error(&self, module: &'static str, r#type: &'static str, error: &Error) {
+        let event = match module {
+            "transit" => "$transit.error",
+            "transporter" => "$transporter.error",
+            _ => "$broker.error",
+        };
+        if self.0.bus.is_empty() && self.0.registry.events.all_local(event, None).is_empty() {
+            return;
+        }
+        let mut wire = error.to_wire(&self.0.node_id);
+        wire.stack = None;
+        let error = Value::from(wire.to_object());
+        let data = [("error", error), ("module", module.into()), ("type", r#type.into())];
+        self.announce_event(event, Object::from(data));
+    }
+
+    fn node_value(&self, id: &NodeId) -> Value {
         let node = self.0.registry.node(id);
         node.map_or_else(Default::default, |node| {
             crate::internal::node_object(&self.0.registry.view(&node), false).into()
@@ -281,47 +334,4 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// The error for work that a stopped broker is asked to do.
 pub(crate) fn stopped() -> Error {
     Error::new(ErrorKind::ServiceNotAvailable, "the broker is stopped")
-}
-
-/// Makes ids with the form of a random UUID: a random start, a counter, and
-/// a mixing function that maps different counts to different ids.
-struct IdSource {
-    seed: [u64; 2],
-    count: AtomicU64,
-}
-
-impl IdSource {
-    fn new() -> Self {
-        let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-        Self { seed: [high, low], count: AtomicU64::new(0) }
-    }
-
-    fn next(&self) -> PacketId {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let high = mix(self.seed[0].wrapping_add(count));
-        let low = mix(self.seed[1] ^ high.rotate_left(32)).wrapping_add(count);
-        let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
-        PacketId::from_uuid_bytes(*uuid::Builder::from_random_bytes(bytes).as_uuid().as_bytes())
-    }
-}
-
-/// The finalizer of SplitMix64: a bijection that flips half of the bits.
-const fn mix(n: u64) -> u64 {
-    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    n ^ (n >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_differ_and_look_like_uuids() {
-        let ids = IdSource::new();
-        let all: std::collections::HashSet<String> =
-            (0..10_000).map(|_| ids.next().to_string()).collect();
-        assert_eq!(all.len(), 10_000);
-        assert!(all.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'4'));
-    }
 }

@@ -135,6 +135,7 @@ impl ServiceBroker {
             return Err(stopped());
         }
         let instance = Instance::new(service, self.node_id().clone(), &self.0.tasks);
+        self.0.registry.check(&instance)?;
         let name = &instance.item.full_name;
         let same = |other: &Arc<Instance>| other.item.full_name == *name;
         let twice = || {

@@ -72,7 +72,7 @@ impl LocalDiscoverer {
         host.spawn(async move {
             loop {
                 tokio::time::sleep(interval).await;
-                beats.refresh_local_cpu();
+                beats.refresh_local_cpu().await;
                 let cpu = beats.node(beats.node_id()).and_then(|node| node.cpu);
                 let beat =
                     PacketBody::Heartbeat(HeartbeatPacket { cpu, ..HeartbeatPacket::default() });

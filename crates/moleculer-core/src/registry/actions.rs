@@ -11,10 +11,14 @@ use std::{
 
 use foldhash::quality::RandomState;
 use moleculer_protocol::NodeId;
-use papaya::HashMap;
+use papaya::{HashMap, HashMapRef, LocalGuard};
 
-use super::{Node, Pace, ServiceItem};
-use crate::{ActionDef, ActionFn, broker::WeakBroker};
+use super::{Node, Pace, ServiceItem, choices::Choices};
+use crate::{
+    ActionDef, ActionFn, Error,
+    broker::WeakBroker,
+    strategy::{Selection, Strategies, Strategy, StrategyChoice},
+};
 
 /// All actions that were ever known, by full name.
 ///
@@ -25,10 +29,14 @@ use crate::{ActionDef, ActionFn, broker::WeakBroker};
 /// takes one step, takes no lock, and sees a list as a whole.
 pub(crate) struct Actions {
     entries: HashMap<Arc<str>, ActionEntry, RandomState>,
+    strategies: Arc<Strategies>,
     prefer_local: bool,
     /// How many copies there are of an endpoint on this node: a power of two.
     copies: usize,
 }
+
+/// The actions, held still for one lookup.
+pub(crate) struct Pinned<'a>(HashMapRef<'a, Arc<str>, ActionEntry, RandomState, LocalGuard<'a>>);
 
 /// One action of one node.
 pub(crate) struct ActionEndpoint {
@@ -70,123 +78,168 @@ pub(crate) enum Lookup<R> {
     /// The action is known but nobody offers it now.
     Unavailable,
     Unknown,
+    /// The strategy chose nothing.
+    Invalid(Error),
 }
 
-impl<R> From<Option<R>> for Lookup<R> {
-    fn from(found: Option<R>) -> Self {
-        found.map_or(Self::Unavailable, Self::Found)
-    }
+/// One action, for listings.
+pub(crate) struct ActionRow {
+    pub(crate) name: Arc<str>,
+    /// With their state.
+    pub(crate) endpoints: Vec<(Arc<ActionEndpoint>, bool)>,
 }
 
 /// Who offers an action.
 struct ActionEntry {
-    internal: bool,
-    all: Vec<Arc<ActionEndpoint>>,
-    /// Copies of the one on this node.
+    /// Copies of the endpoint on this node, if it is available.
     local: Option<Copies>,
-    /// Whose turn it is; outlives changes.
-    next: Arc<AtomicUsize>,
+    /// Whether that one is taken without asking the strategy.
+    takes_local: bool,
+    /// Those that are available.
+    up: Choices<ActionEndpoint>,
+    /// Those whose circuit is open.
+    down: Vec<Arc<ActionEndpoint>>,
+    /// An internal action whose circuit is open here is not taken elsewhere.
+    closed: bool,
+    /// Outlives changes.
+    strategy: Arc<dyn Strategy>,
 }
 
 impl Actions {
-    pub(super) fn new(prefer_local: bool) -> Self {
+    pub(super) fn new(prefer_local: bool, strategies: Arc<Strategies>) -> Self {
         Self {
             entries: HashMap::with_hasher(RandomState::default()),
+            strategies,
             prefer_local,
             copies: available_parallelism()
                 .map_or(1, |threads| threads.get().min(16).next_power_of_two()),
         }
     }
 
-    /// Chooses an endpoint and uses it; nothing is locked, and nothing shared
-    /// is written unless there is a choice to make.
+    /// Begins a lookup; nothing is locked.
     #[inline]
-    pub(crate) fn choose<R>(
-        &self,
-        name: &str,
-        use_it: impl FnOnce(Lookup<&Arc<ActionEndpoint>>) -> R,
-    ) -> R {
-        match self.entries.pin().get(name) {
-            None => use_it(Lookup::Unknown),
-            Some(entry) => use_it(entry.choose(self.prefer_local).into()),
-        }
-    }
-
-    /// Uses the endpoint on one node.
-    pub(crate) fn on_node<R>(
-        &self,
-        name: &str,
-        node: &NodeId,
-        use_it: impl FnOnce(Lookup<&Arc<ActionEndpoint>>) -> R,
-    ) -> R {
-        match self.entries.pin().get(name) {
-            None => use_it(Lookup::Unknown),
-            Some(entry) => {
-                let mut all = entry.all.iter();
-                use_it(all.find(|endpoint| endpoint.node.id == *node).into())
-            }
-        }
+    pub(crate) fn pin(&self) -> Pinned<'_> {
+        Pinned(self.entries.pin())
     }
 
     /// The endpoint on this node, for requests from others.
     pub(crate) fn local(&self, name: &str) -> Lookup<Arc<ActionEndpoint>> {
-        match self.entries.pin().get(name) {
-            None => Lookup::Unknown,
-            Some(entry) => entry.local.as_ref().map(|local| local.first().clone()).into(),
+        let entries = self.entries.pin();
+        match entries.get(name).map(|entry| (&entry.local, &entry.down)) {
+            Some((Some(local), _)) => Lookup::Found(local.first().clone()),
+            Some((None, down)) if down.iter().any(|endpoint| endpoint.node.local) => {
+                Lookup::Unavailable
+            }
+            _ => Lookup::Unknown,
         }
     }
 
     /// Adds an endpoint, in place of the same node's earlier one.
     pub(super) fn put(&self, endpoint: &Arc<ActionEndpoint>) {
-        self.change(&endpoint.name, |all| {
-            match all.iter_mut().find(|other| other.node.id == endpoint.node.id) {
+        self.change(&endpoint.name, endpoint.def.strategy.as_ref(), |up, down| {
+            let same = |other: &&mut Arc<ActionEndpoint>| other.node.id == endpoint.node.id;
+            match up.iter_mut().chain(down).find(same) {
                 Some(other) => *other = endpoint.clone(),
-                None => all.push(endpoint.clone()),
+                None => up.push(endpoint.clone()),
             }
         });
     }
 
     /// Removes a node's endpoint.
     pub(super) fn remove(&self, name: &str, node: &NodeId) {
-        self.change(&name.into(), |all| all.retain(|endpoint| endpoint.node.id != *node));
+        self.change(&name.into(), None, |up, down| {
+            up.retain(|endpoint| endpoint.node.id != *node);
+            down.retain(|endpoint| endpoint.node.id != *node);
+        });
+    }
+
+    /// Sets whether a node's endpoint takes calls: false while its circuit is open.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the circuit breaker will set it"))]
+    pub(crate) fn set_state(&self, name: &str, node: &NodeId, available: bool) {
+        self.change(&name.into(), None, |up, down| {
+            let (from, to) = if available { (down, up) } else { (up, down) };
+            to.extend(from.extract_if(.., |endpoint| endpoint.node.id == *node));
+        });
     }
 
     /// Changes are made under the registry's lock, one at a time.
-    fn change(&self, name: &Arc<str>, change: impl FnOnce(&mut Vec<Arc<ActionEndpoint>>)) {
+    fn change(
+        &self,
+        name: &Arc<str>,
+        strategy: Option<&StrategyChoice>,
+        change: impl FnOnce(&mut Vec<Arc<ActionEndpoint>>, &mut Vec<Arc<ActionEndpoint>>),
+    ) {
         let entries = self.entries.pin();
         let old = entries.get(name);
-        let mut all = old.map(|entry| entry.all.clone()).unwrap_or_default();
-        change(&mut all);
-        let local = all.iter().find(|endpoint| endpoint.node.local);
+        let (mut up, mut down) =
+            old.map(|entry| (entry.up.list().to_vec(), entry.down.clone())).unwrap_or_default();
+        change(&mut up, &mut down);
+        let local = up.iter().find(|endpoint| endpoint.node.local);
+        let local = local.map(|endpoint| Copies::new(endpoint, self.copies));
+        let strategy = old.map_or_else(
+            || self.strategies.for_list(strategy, name),
+            |entry| entry.strategy.clone(),
+        );
+        let internal = name.starts_with('$');
         let entry = ActionEntry {
-            internal: name.starts_with('$'),
-            local: local.map(|endpoint| Copies::new(endpoint, self.copies)),
-            all,
-            next: old.map(|entry| entry.next.clone()).unwrap_or_default(),
+            takes_local: self.prefer_local || internal || up.len() == 1,
+            local,
+            closed: internal && down.iter().any(|endpoint| endpoint.node.local),
+            up: Choices::new(up),
+            down,
+            strategy,
         };
         entries.insert(name.clone(), entry);
     }
 
     /// All actions with their endpoints, for listings.
-    pub(crate) fn snapshot(&self) -> Vec<(Arc<str>, Vec<Arc<ActionEndpoint>>)> {
+    pub(crate) fn snapshot(&self) -> Vec<ActionRow> {
         let entries = self.entries.pin();
-        let mut all: Vec<_> =
-            entries.iter().map(|(name, entry)| (name.clone(), entry.all.clone())).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
+        let row = |(name, entry): (&Arc<str>, &ActionEntry)| {
+            let up = entry.up.list().iter().map(|endpoint| (endpoint.clone(), true));
+            let down = entry.down.iter().map(|endpoint| (endpoint.clone(), false));
+            ActionRow { name: name.clone(), endpoints: up.chain(down).collect() }
+        };
+        let mut rows: Vec<_> = entries.iter().map(row).collect();
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        rows
+    }
+}
+
+impl Pinned<'_> {
+    /// Chooses an endpoint; nothing shared is written unless there is a choice to make.
+    #[inline]
+    pub(crate) fn choose<'s>(
+        &self,
+        name: &str,
+        call: impl FnOnce() -> Selection<'s>,
+    ) -> Lookup<&Arc<ActionEndpoint>> {
+        match self.0.get(name) {
+            None => Lookup::Unknown,
+            Some(entry) => match &entry.local {
+                Some(local) if entry.takes_local => Lookup::Found(local.mine()),
+                _ => entry.choose(&call()),
+            },
+        }
+    }
+
+    /// The endpoint on one node.
+    pub(crate) fn on_node(&self, name: &str, node: &NodeId) -> Lookup<&Arc<ActionEndpoint>> {
+        let Some(entry) = self.0.get(name) else { return Lookup::Unknown };
+        let mut up = entry.up.list().iter();
+        up.find(|endpoint| endpoint.node.id == *node).map_or(Lookup::Unavailable, Lookup::Found)
     }
 }
 
 impl ActionEntry {
-    #[inline]
-    fn choose(&self, prefer_local: bool) -> Option<&Arc<ActionEndpoint>> {
-        match (&self.local, self.all.as_slice()) {
-            (Some(local), all) if prefer_local || self.internal || all.len() == 1 => {
-                Some(local.mine())
-            }
-            (_, []) => None,
-            (_, [only]) => Some(only),
-            (_, all) => Some(&all[self.next.fetch_add(1, Ordering::Relaxed) % all.len()]),
+    fn choose(&self, call: &Selection<'_>) -> Lookup<&Arc<ActionEndpoint>> {
+        if self.closed {
+            return Lookup::Unavailable;
+        }
+        match self.up.choose(&*self.strategy, call) {
+            Ok(Some(endpoint)) => Lookup::Found(endpoint),
+            Ok(None) => Lookup::Unavailable,
+            Err(error) => Lookup::Invalid(error),
         }
     }
 }
@@ -220,7 +273,9 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::{Action, BrokerBuilder, Error, Plugins, Service};
+    use crate::{Action, BrokerBuilder, ErrorKind, Payload, Plugins, Service};
+
+    static PARAMS: Payload = Payload::nothing();
 
     async fn pong() -> Result<&'static str, Error> {
         Ok("pong")
@@ -233,7 +288,8 @@ mod tests {
         let actions = &broker.registry().actions;
         // More threads than there are copies.
         let found = || -> Vec<bool> {
-            let choose = || actions.choose("ping.pong", |found| matches!(found, Lookup::Found(_)));
+            let call = || Selection::of(&PARAMS, None, None);
+            let choose = || matches!(actions.pin().choose("ping.pong", call), Lookup::Found(_));
             thread::scope(|scope| {
                 let threads: Vec<_> = (0..32).map(|_| scope.spawn(choose)).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -242,6 +298,27 @@ mod tests {
         assert_eq!(found(), [true; 32]);
         broker.registry().remove_local("ping").unwrap();
         assert_eq!(found(), [false; 32]);
+        broker.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_open_circuit_takes_no_calls() {
+        let service = Service::builder("ping").action(Action::new("pong", pong));
+        let broker = BrokerBuilder::new(Plugins::core()).service(service).start().await.unwrap();
+        let actions = &broker.registry().actions;
+        let node = broker.node_id();
+        let kind = async |call: crate::Call<'_, String>| call.await.map_err(|e| e.kind().clone());
+        for name in ["ping.pong", "$node.list"] {
+            actions.set_state(name, node, false);
+            let refused = kind(broker.call(name, ())).await;
+            assert_eq!(refused, Err(ErrorKind::ServiceNotAvailable));
+            let refused = kind(broker.call(name, ()).node(node.clone())).await;
+            assert_eq!(refused, Err(ErrorKind::ServiceNotFound));
+            assert!(matches!(actions.local(name), Lookup::Unavailable));
+            actions.set_state(name, node, true);
+            assert!(matches!(actions.local(name), Lookup::Found(_)));
+        }
+        assert_eq!(kind(broker.call("ping.pong", ())).await.unwrap(), "pong");
         broker.stop().await.unwrap();
     }
 }

@@ -1,42 +1,46 @@
 //! Finding who listens to an event.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashSet, sync::Arc};
 
 use arc_swap::ArcSwap;
 use foldhash::quality::RandomState;
 use moleculer_protocol::NodeId;
+use papaya::HashMap;
 
-use super::{
-    Node, ServiceItem,
-    pattern::{is_pattern, matches},
+use super::{Node, ServiceItem, choices::Choices, pattern::is_pattern, trie::Trie};
+use crate::{
+    EventDef, EventFn, Result,
+    broker::WeakBroker,
+    strategy::{Selection, Strategies, Strategy},
 };
-use crate::{EventDef, EventFn, broker::WeakBroker};
 
 /// All listeners, by name or pattern, and group.
+///
+/// A lookup takes no lock and touches only entries that fit.
 pub(crate) struct Events {
-    table: ArcSwap<Table>,
+    /// By name or pattern, the entries of its groups.
+    entries: HashMap<Arc<str>, Entries, RandomState>,
+    patterns: ArcSwap<Trie<Arc<EventEntry>>>,
+    strategies: Arc<Strategies>,
     prefer_local: bool,
 }
 
-/// Exact names are found at once; only patterns are tried one by one.
-#[derive(Clone, Default)]
-struct Table {
-    exact: HashMap<Arc<str>, Vec<Arc<EventEntry>>, RandomState>,
-    patterns: Vec<Arc<EventEntry>>,
-}
+type Entries = Vec<Arc<EventEntry>>;
 
 /// The listeners of one group to one name or pattern.
 struct EventEntry {
     name: Arc<str>,
     group: Arc<str>,
-    list: ArcSwap<Vec<Arc<EventEndpoint>>>,
-    next: AtomicUsize,
+    lists: ArcSwap<Lists>,
+    strategy: Arc<dyn Strategy>,
+}
+
+/// Never changes: a change makes new ones.
+#[derive(Default)]
+struct Lists {
+    all: Choices<EventEndpoint>,
+    /// Those of this node.
+    local: Choices<EventEndpoint>,
 }
 
 /// One listener of one node.
@@ -56,20 +60,39 @@ pub(crate) enum Target {
     Remote { node: NodeId, group: Arc<str> },
 }
 
+/// One name or pattern and group, for listings.
+pub(crate) struct EventRow {
+    pub(crate) name: Arc<str>,
+    pub(crate) group: Arc<str>,
+    pub(crate) endpoints: Vec<Arc<EventEndpoint>>,
+}
+
 impl Events {
-    pub(super) fn new(prefer_local: bool) -> Self {
-        Self { table: ArcSwap::default(), prefer_local }
+    pub(super) fn new(prefer_local: bool, strategies: Arc<Strategies>) -> Self {
+        Self {
+            entries: HashMap::with_hasher(RandomState::default()),
+            patterns: ArcSwap::default(),
+            strategies,
+            prefer_local,
+        }
     }
 
     /// For each group, and each name or pattern that fits, one listener.
-    pub(crate) fn choose(&self, event: &str, groups: Option<&[Arc<str>]>) -> Vec<Target> {
+    pub(crate) fn choose(
+        &self,
+        event: &str,
+        groups: Option<&[Arc<str>]>,
+        call: &Selection<'_>,
+    ) -> Result<Vec<Target>> {
         let mut targets = Vec::new();
+        let mut failed = None;
         self.each(event, groups, |entry| {
-            let list = entry.list.load();
-            let chosen = entry.choose(&list, self.prefer_local);
-            targets.extend(chosen.map(|endpoint| entry.target(endpoint)));
+            match entry.choose(&entry.lists.load(), self.prefer_local, call) {
+                Ok(chosen) => targets.extend(chosen.map(|endpoint| entry.target(endpoint))),
+                Err(error) => failed = Some(error),
+            }
         });
-        targets
+        failed.map_or(Ok(targets), Err)
     }
 
     /// For each group one listener of this node, for events from others.
@@ -77,14 +100,17 @@ impl Events {
         &self,
         event: &str,
         groups: Option<&[Arc<str>]>,
-    ) -> Vec<Arc<EventEndpoint>> {
+        call: &Selection<'_>,
+    ) -> Result<Vec<Arc<EventEndpoint>>> {
         let mut targets = Vec::new();
+        let mut failed = None;
         self.each(event, groups, |entry| {
-            let list = entry.list.load();
-            let local: Vec<_> = list.iter().filter(|endpoint| endpoint.node.local).collect();
-            targets.extend(entry.turn(&local).map(|endpoint| (*endpoint).clone()));
+            match entry.lists.load().local.choose(&*entry.strategy, call) {
+                Ok(chosen) => targets.extend(chosen.cloned()),
+                Err(error) => failed = Some(error),
+            }
         });
-        targets
+        failed.map_or(Ok(targets), Err)
     }
 
     /// Every listener of this node.
@@ -95,18 +121,20 @@ impl Events {
     ) -> Vec<Arc<EventEndpoint>> {
         let mut targets = Vec::new();
         self.each(event, groups, |entry| {
-            let list = entry.list.load();
-            targets.extend(list.iter().filter(|endpoint| endpoint.node.local).cloned());
+            targets.extend_from_slice(entry.lists.load().local.list());
         });
         targets
     }
 
     /// Every other node with a listener, once.
     pub(crate) fn remote_nodes(&self, event: &str, groups: Option<&[Arc<str>]>) -> Vec<NodeId> {
-        let mut nodes: Vec<NodeId> = Vec::new();
+        let mut nodes = Vec::new();
+        let mut seen = HashSet::with_hasher(RandomState::default());
         self.each(event, groups, |entry| {
-            for endpoint in entry.list.load().iter().filter(|endpoint| !endpoint.node.local) {
-                if !nodes.contains(&endpoint.node.id) {
+            let lists = entry.lists.load();
+            let remote = lists.all.list().iter().filter(|endpoint| !endpoint.node.local);
+            for endpoint in remote {
+                if seen.insert(endpoint.node.id.clone()) {
                     nodes.push(endpoint.node.id.clone());
                 }
             }
@@ -114,22 +142,54 @@ impl Events {
         nodes
     }
 
+    /// Whether anybody listens.
+    pub(crate) fn has_listener(&self, event: &str) -> bool {
+        let mut found = false;
+        self.each(event, None, |entry| found |= !entry.lists.load().all.list().is_empty());
+        found
+    }
+
+    /// The groups in which somebody listens, each once.
+    pub(crate) fn groups(&self, event: &str) -> Vec<Arc<str>> {
+        let mut groups = Vec::new();
+        self.each(event, None, |entry| {
+            if !entry.lists.load().all.list().is_empty() && !groups.contains(&entry.group) {
+                groups.push(entry.group.clone());
+            }
+        });
+        groups
+    }
+
+    /// All names and patterns with their listeners, for listings.
+    pub(crate) fn snapshot(&self) -> Vec<EventRow> {
+        let entries = self.entries.pin();
+        let row = |entry: &Arc<EventEntry>| EventRow {
+            name: entry.name.clone(),
+            group: entry.group.clone(),
+            endpoints: entry.lists.load().all.list().to_vec(),
+        };
+        let mut rows: Vec<_> = entries.values().flatten().map(row).collect();
+        rows.sort_by(|a, b| (&a.name, &a.group).cmp(&(&b.name, &b.group)));
+        rows
+    }
+
+    /// Visits the entries that fit: those of the name first, then patterns.
     fn each(&self, event: &str, groups: Option<&[Arc<str>]>, mut visit: impl FnMut(&EventEntry)) {
         let groups = groups.filter(|groups| !groups.is_empty());
-        let table = self.table.load();
-        let exact = table.exact.get(event).into_iter().flatten();
-        let patterns = table.patterns.iter().filter(|entry| matches(event, &entry.name));
-        for entry in exact.chain(patterns) {
+        let mut visit = |entry: &Arc<EventEntry>| {
             if groups.is_none_or(|groups| groups.contains(&entry.group)) {
                 visit(entry);
             }
+        };
+        if !is_pattern(event) {
+            self.entries.pin().get(event).into_iter().flatten().for_each(&mut visit);
         }
+        self.patterns.load().each(event, &mut visit);
     }
 
     /// Adds a listener, in place of the same service's earlier one.
     pub(super) fn put(&self, endpoint: &Arc<EventEndpoint>) {
-        let entry = self.entry(&endpoint.def.name, &endpoint.group);
-        entry.change(|list| {
+        self.entry(endpoint).change(|list| {
             let same = |other: &&mut Arc<EventEndpoint>| {
                 other.node.id == endpoint.node.id
                     && other.service.full_name == endpoint.service.full_name
@@ -143,12 +203,9 @@ impl Events {
 
     /// Removes the listener of one service of one node.
     pub(super) fn remove(&self, name: &str, group: &str, node: &NodeId, full_name: &str) {
-        let table = self.table.load();
-        let exact = table.exact.get(name).into_iter().flatten();
-        for entry in exact
-            .chain(&table.patterns)
-            .filter(|entry| *entry.name == *name && *entry.group == *group)
-        {
+        let entries = self.entries.pin();
+        let same = entries.get(name).into_iter().flatten().filter(|entry| *entry.group == *group);
+        for entry in same {
             entry.change(|list| {
                 list.retain(|endpoint| {
                     endpoint.node.id != *node || *endpoint.service.full_name != *full_name
@@ -158,26 +215,27 @@ impl Events {
     }
 
     /// The entry of a name and group; changes are made one at a time.
-    fn entry(&self, name: &Arc<str>, group: &Arc<str>) -> Arc<EventEntry> {
-        let table = self.table.load();
-        let same = |entry: &&Arc<EventEntry>| entry.name == *name && entry.group == *group;
-        let exact = table.exact.get(name).into_iter().flatten();
-        if let Some(entry) = exact.chain(&table.patterns).find(same) {
+    fn entry(&self, endpoint: &EventEndpoint) -> Arc<EventEntry> {
+        let (name, group) = (&endpoint.def.name, &endpoint.group);
+        let all = self.entries.pin();
+        let old = all.get(name);
+        if let Some(entry) = old.into_iter().flatten().find(|entry| entry.group == *group) {
             return entry.clone();
         }
         let entry = Arc::new(EventEntry {
             name: name.clone(),
             group: group.clone(),
-            list: ArcSwap::default(),
-            next: AtomicUsize::new(0),
+            lists: ArcSwap::default(),
+            strategy: self.strategies.for_list(endpoint.def.strategy.as_ref(), name),
         });
-        let mut table = Table::clone(&table);
         if is_pattern(name) {
-            table.patterns.push(entry.clone());
-        } else {
-            table.exact.entry(name.clone()).or_default().push(entry.clone());
+            let mut patterns = Trie::clone(&self.patterns.load());
+            patterns.insert(name, &entry);
+            self.patterns.store(Arc::new(patterns));
         }
-        self.table.store(Arc::new(table));
+        let mut entries = old.cloned().unwrap_or_default();
+        entries.push(entry.clone());
+        all.insert(name.clone(), entries);
         entry
     }
 }
@@ -185,23 +243,16 @@ impl Events {
 impl EventEntry {
     fn choose<'a>(
         &self,
-        list: &'a [Arc<EventEndpoint>],
+        lists: &'a Lists,
         prefer_local: bool,
-    ) -> Option<&'a Arc<EventEndpoint>> {
-        let local: Vec<_> = list.iter().filter(|endpoint| endpoint.node.local).collect();
-        if !local.is_empty() && (prefer_local || self.name.starts_with('$')) {
-            return self.turn(&local).copied();
-        }
-        self.turn(list)
-    }
-
-    /// The next one in turn.
-    fn turn<'a, T>(&self, list: &'a [T]) -> Option<&'a T> {
-        match list {
-            [] => None,
-            [only] => Some(only),
-            all => Some(&all[self.next.fetch_add(1, Ordering::Relaxed) % all.len()]),
-        }
+        call: &Selection<'_>,
+    ) -> Result<Option<&'a Arc<EventEndpoint>>> {
+        let local = prefer_local || self.name.starts_with('$');
+        let choices = match lists.local.list() {
+            [_, ..] if local => &lists.local,
+            _ => &lists.all,
+        };
+        choices.choose(&*self.strategy, call)
     }
 
     fn target(&self, endpoint: &Arc<EventEndpoint>) -> Target {
@@ -212,8 +263,10 @@ impl EventEntry {
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<EventEndpoint>>)) {
-        let mut list = Vec::clone(&self.list.load());
-        change(&mut list);
-        self.list.store(Arc::new(list));
+        let mut all = self.lists.load().all.list().to_vec();
+        change(&mut all);
+        let local = all.iter().filter(|endpoint| endpoint.node.local).cloned().collect();
+        let lists = Lists { local: Choices::new(local), all: Choices::new(all) };
+        self.lists.store(Arc::new(lists));
     }
 }

@@ -1,12 +1,14 @@
 //! What this node knows: nodes, services, actions and events.
 
 mod actions;
+mod choices;
 mod events;
 mod local;
 mod node;
 mod pace;
 mod pattern;
 mod remote;
+mod trie;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -14,6 +16,7 @@ use std::{
 };
 
 use moleculer_protocol::{NodeId, NodeInfo, ServiceInfo};
+use tokio::time::Instant;
 
 pub(crate) use self::{
     actions::{ActionEndpoint, Actions, Lookup},
@@ -24,21 +27,28 @@ pub(crate) use self::{
     pattern::matches,
 };
 use crate::{
-    ActionDef, BrokerOptions,
+    ActionDef, BrokerOptions, Result,
     broker::WeakBroker,
     host::{NodeView, PeerAddress},
     middleware::Middlewares,
     service::Instance,
+    strategy::Strategies,
 };
+
+/// Most nodes that were met but never told of themselves: datagrams and
+/// greetings cost those who send them nothing.
+const MOST_MET: usize = 1000;
 
 /// The registry. Lookups take no lock; changes are made one at a time.
 pub(crate) struct Registry {
     pub(crate) actions: Actions,
     pub(crate) events: Events,
     middlewares: Middlewares,
+    strategies: Arc<Strategies>,
     broker: WeakBroker,
     default_timeout: Duration,
     local_node: Arc<Node>,
+    started: Instant,
     state: Mutex<State>,
 }
 
@@ -73,13 +83,16 @@ impl Registry {
         identity: Identity,
         options: &BrokerOptions,
         middlewares: Middlewares,
+        strategies: Strategies,
         broker: WeakBroker,
     ) -> Self {
         let prefer_local = options.registry.prefer_local;
+        let strategies = Arc::new(strategies.with_broker(broker.clone()));
         let local_node = Arc::new(Node::new(identity.node_id.clone(), true));
         Self {
-            actions: Actions::new(prefer_local),
-            events: Events::new(prefer_local),
+            actions: Actions::new(prefer_local, strategies.clone()),
+            events: Events::new(prefer_local, strategies.clone()),
+            strategies,
             middlewares,
             broker,
             default_timeout: *options.request_timeout,
@@ -89,6 +102,7 @@ impl Registry {
                 local: LocalState::new(identity),
             }),
             local_node,
+            started: Instant::now(),
         }
     }
 
@@ -115,17 +129,27 @@ impl Registry {
 
     pub(crate) fn view(&self, node: &Node) -> NodeView {
         let info = node.local.then(|| self.local_info());
-        node.view(info)
+        node.view(info, self.started)
     }
 
-    /// Remembers where a node can be reached; an unknown one is added as offline.
+    /// Remembers where a node can be reached; an unknown one is added as
+    /// offline. When too many of those never told of themselves, the one that
+    /// was met first gives way; nodes that a list names stay.
     pub(crate) fn peer_seen(&self, id: &NodeId, address: PeerAddress) {
-        if *id != self.local_node.id {
-            self.state().node_or_new(id).set_address(address);
+        if *id == self.local_node.id {
+            return;
         }
+        let mut state = self.state();
+        let (new, met) = (state.node(id).is_none(), address.seen_at.is_some());
+        if new && met {
+            state.make_room();
+        }
+        let node = state.node_or_new(id);
+        node.set_address(address);
+        node.state().listed |= new && !met;
     }
 
-    /// Forgets nodes that are offline for longer than `age`.
+    /// Forgets nodes that are offline for longer than `age`, unless a list names them.
     pub(crate) fn forget_offline(&self, age: Duration) {
         self.state().nodes.retain(|node| !node.offline_for(age));
     }
@@ -135,6 +159,11 @@ impl Registry {
         let mut state = self.state();
         let State { services, local, .. } = &mut *state;
         local.info(services, &self.local_node)
+    }
+
+    /// Checks the strategies that a service asks for.
+    pub(crate) fn check(&self, instance: &Instance) -> Result<()> {
+        self.strategies.check(instance)
     }
 
     /// Whether calls of this action are limited in time by default.
@@ -156,6 +185,16 @@ impl State {
         self.nodes.iter().find(|node| node.id == *id)
     }
 
+    /// Forgets the first of too many nodes that were met but never told of themselves.
+    fn make_room(&mut self) {
+        let mut met = self.nodes.iter().enumerate().filter(|(_, node)| node.was_only_met());
+        let first = met.next().map(|(at, _)| at);
+        if let Some(first) = first.filter(|_| met.count() + 1 >= MOST_MET) {
+            let node = self.nodes.remove(first);
+            tracing::debug!(node_id = %node.id, "forgotten: it never told of itself");
+        }
+    }
+
     fn node_or_new(&mut self, id: &NodeId) -> Arc<Node> {
         if let Some(node) = self.node(id) {
             return node.clone();
@@ -163,5 +202,42 @@ impl State {
         let node = Arc::new(Node::new(id.clone(), false));
         self.nodes.push(node.clone());
         node
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BrokerBuilder, Plugins};
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_that_were_only_met_are_bounded() {
+        let broker = BrokerBuilder::new(Plugins::core()).build().unwrap();
+        let registry = broker.registry();
+        let request: crate::ActionFn = Arc::new(|_| Box::pin(async { Ok(crate::Body::Empty) }));
+        let met = || PeerAddress { seen_at: Some([192, 0, 2, 1].into()), ..PeerAddress::default() };
+        registry.peer_seen(&"listed".into(), PeerAddress::default());
+        registry.peer_seen(&"known".into(), met());
+        registry.node_info(&"known".into(), &Arc::default(), &request);
+        for n in 0..3 * MOST_MET {
+            registry.peer_seen(&format!("met-{n}").into(), met());
+        }
+        // With this node.
+        assert_eq!(registry.nodes().len(), MOST_MET + 3);
+        for kept in ["listed", "known", "met-2999", "met-2000"] {
+            assert!(registry.node(kept).is_some(), "{kept}");
+        }
+        assert!(registry.node("met-1999").is_none());
+        // What is offline for long is forgotten, but not what a list names.
+        registry.node_info(&"listed".into(), &Arc::default(), &request);
+        for node in ["listed", "known"] {
+            registry.node_offline(&node.into(), true);
+        }
+        tokio::time::sleep(Duration::from_secs(601)).await;
+        registry.forget_offline(Duration::from_secs(600));
+        assert!(registry.node("listed").is_some() && registry.node("known").is_none());
+        // One that is known already takes no place.
+        registry.peer_seen(&"met-2000".into(), met());
+        assert!(registry.node("met-2000").is_some());
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -18,34 +18,59 @@ pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) local: bool,
     available: AtomicBool,
+    /// CPU load in percent.
+    pub(crate) cpu: Reading,
+    /// Average time of pings to the node's host in ms.
+    pub(crate) latency: Reading,
     state: Mutex<NodeState>,
+}
+
+/// A measured number that strategies read without a lock.
+pub(crate) struct Reading(AtomicU64);
+
+impl Reading {
+    const fn unknown() -> Self {
+        Self(AtomicU64::new(f64::NAN.to_bits()))
+    }
+
+    pub(crate) fn get(&self) -> Option<f64> {
+        let value = f64::from_bits(self.0.load(Ordering::Relaxed));
+        (!value.is_nan()).then_some(value)
+    }
+
+    pub(crate) fn set(&self, value: Option<f64>) {
+        self.0.store(value.unwrap_or(f64::NAN).to_bits(), Ordering::Relaxed);
+    }
 }
 
 /// What changes about a node.
 pub(crate) struct NodeState {
     pub(crate) seq: u64,
     pub(crate) cpu_seq: u64,
-    pub(crate) cpu: Option<f64>,
     pub(crate) instance_id: String,
     pub(crate) info: Option<Arc<NodeInfo>>,
     pub(crate) address: PeerAddress,
+    /// A list names it: it is never forgotten.
+    pub(crate) listed: bool,
     pub(crate) last_heartbeat: Instant,
     pub(crate) offline_since: Option<Instant>,
 }
 
 impl Node {
-    pub(super) fn new(id: NodeId, local: bool) -> Self {
+    pub(crate) fn new(id: NodeId, local: bool) -> Self {
         Self {
             id,
             local,
             available: AtomicBool::new(local),
+            cpu: Reading::unknown(),
+            latency: Reading::unknown(),
             state: Mutex::new(NodeState {
                 seq: u64::from(local),
                 cpu_seq: 0,
-                cpu: None,
                 instance_id: String::new(),
                 info: None,
                 address: PeerAddress::default(),
+                listed: false,
                 last_heartbeat: Instant::now(),
                 offline_since: None,
             }),
@@ -65,13 +90,26 @@ impl Node {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The name of its host, as far as it told.
+    pub(crate) fn host(&self) -> String {
+        self.state().address.hostname.clone().unwrap_or_default()
+    }
+
+    /// Whether all that is known is that something from its address came.
+    pub(super) fn was_only_met(&self) -> bool {
+        let state = self.state();
+        !self.local && state.info.is_none() && state.address.seen_at.is_some()
+    }
+
     /// How long ago the last sign of life was.
     pub(crate) fn silent_for(&self) -> Duration {
         self.state().last_heartbeat.elapsed()
     }
 
     pub(super) fn offline_for(&self, age: Duration) -> bool {
-        !self.local && self.state().offline_since.is_some_and(|since| since.elapsed() > age)
+        let state = self.state();
+        let offline = state.offline_since.is_some_and(|since| since.elapsed() > age);
+        offline && !self.local && !state.listed
     }
 
     /// Members that are set replace those known before.
@@ -92,7 +130,9 @@ impl Node {
         match cpu_seq {
             Some(seq) if seq <= state.cpu_seq => {}
             seq => {
-                state.cpu = cpu.or(state.cpu);
+                if cpu.is_some() {
+                    self.cpu.set(cpu);
+                }
                 state.cpu_seq = seq.unwrap_or(state.cpu_seq);
             }
         }
@@ -101,14 +141,16 @@ impl Node {
     /// Stores this node's own CPU load; the sequence number counts changes.
     pub(crate) fn set_own_cpu(&self, cpu: f64) {
         let mut state = self.state();
-        if state.cpu != Some(cpu) {
-            state.cpu = Some(cpu);
+        if self.cpu.get() != Some(cpu) {
+            self.cpu.set(Some(cpu));
             state.cpu_seq += 1;
         }
     }
 
     /// `local_info` is this node's own info, which is not kept here.
-    pub(super) fn view(&self, local_info: Option<Arc<NodeInfo>>) -> NodeView {
+    ///
+    /// Times count from `start`.
+    pub(super) fn view(&self, local_info: Option<Arc<NodeInfo>>, start: Instant) -> NodeView {
         let state = self.state();
         let info = local_info.or_else(|| state.info.clone());
         NodeView {
@@ -117,9 +159,11 @@ impl Node {
             available: self.available(),
             seq: if self.local { info.as_ref().map_or(0, |info| info.seq) } else { state.seq },
             cpu_seq: state.cpu_seq,
-            cpu: state.cpu,
+            cpu: self.cpu.get(),
             info,
             address: state.address.clone(),
+            last_seen: state.last_heartbeat.saturating_duration_since(start),
+            offline_since: state.offline_since.map(|at| at.saturating_duration_since(start)),
         }
     }
 }

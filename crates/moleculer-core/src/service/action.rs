@@ -11,7 +11,7 @@ use super::{
     hooks::{AfterHook, ErrorHook, HookLists, UnboundHooks},
     schema::{DeclaredAction, DeclaredEvent},
 };
-use crate::{Body, Context, Result};
+use crate::{Body, Context, Result, strategy::StrategyChoice};
 
 pub(super) type Erased<S> =
     Arc<dyn Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
@@ -62,6 +62,14 @@ impl<S: Send + Sync + 'static> Action<S> {
     /// broker's `requestTimeout`.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.def.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how callers choose among the nodes that offer it. Default: the
+    /// broker's strategy. The first definition of an action counts, of this
+    /// node or another; the built-in strategies are published with it.
+    pub fn strategy(mut self, strategy: impl Into<StrategyChoice>) -> Self {
+        self.def.strategy = Some(strategy.into());
         self
     }
 
@@ -152,6 +160,12 @@ impl<S: Send + Sync + 'static> Event<S> {
     /// Sets the group that shares each event. Default: the service's name.
     pub fn group(mut self, group: &str) -> Self {
         self.def.group = Some(group.into());
+        self
+    }
+
+    /// Sets how emitters choose within the group: see [`Action::strategy`].
+    pub fn strategy(mut self, strategy: impl Into<StrategyChoice>) -> Self {
+        self.def.strategy = Some(strategy.into());
         self
     }
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use moleculer_protocol::{Object, Value};
 
 use super::hooks::HookChain;
+use crate::strategy::StrategyChoice;
 
 /// An action as it is published to other nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct ActionDef {
     pub timeout: Option<Duration>,
     /// Whether the handler runs on when its caller gave up.
     pub detached: bool,
+    /// How callers choose among its nodes; `None` for the broker's strategy.
+    pub strategy: Option<StrategyChoice>,
     /// Any further member: published as it is, for gateways and tools.
     pub extra: Object,
     /// On its own node only.
@@ -66,6 +69,7 @@ impl ActionDef {
             visibility: Visibility::default(),
             timeout: None,
             detached: false,
+            strategy: None,
             extra: Object::new(),
             hooks: HookChain::default(),
         }
@@ -76,6 +80,9 @@ impl ActionDef {
         let mut object = self.extra.clone();
         if let Some(timeout) = self.timeout {
             object.insert("timeout", timeout.as_millis() as u64);
+        }
+        if let Some(strategy) = &self.strategy {
+            strategy.publish(&mut object);
         }
         if self.visibility != Visibility::Published {
             object.insert("visibility", self.visibility.as_str());
@@ -104,6 +111,7 @@ impl ActionDef {
             visibility,
             timeout,
             detached: false,
+            strategy: StrategyChoice::take_from(&mut object),
             extra: object,
             hooks: HookChain::default(),
         })
@@ -127,6 +135,8 @@ pub struct EventDef {
     pub debounce: Option<Duration>,
     /// How long events are dropped after one was handled.
     pub throttle: Option<Duration>,
+    /// How emitters choose within the group; `None` for the broker's strategy.
+    pub strategy: Option<StrategyChoice>,
     /// Any further member.
     pub extra: Object,
 }
@@ -138,12 +148,16 @@ impl EventDef {
             group: None,
             debounce: None,
             throttle: None,
+            strategy: None,
             extra: Object::new(),
         }
     }
 
     pub(crate) fn to_object(&self) -> Object {
         let mut object = self.extra.clone();
+        if let Some(strategy) = &self.strategy {
+            strategy.publish(&mut object);
+        }
         if let Some(group) = &self.group {
             object.insert("group", &**group);
         }
@@ -166,6 +180,7 @@ impl EventDef {
             group: group.as_ref().and_then(Value::as_str).map(Arc::from),
             debounce,
             throttle,
+            strategy: StrategyChoice::take_from(&mut object),
             extra: object,
         }
     }

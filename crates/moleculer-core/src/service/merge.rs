@@ -67,6 +67,7 @@ fn add_action(actions: &mut Vec<DeclaredAction>, upper: DeclaredAction) {
 fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
     upper.timeout = upper.timeout.or(lower.timeout);
     upper.detached |= lower.detached;
+    upper.strategy = upper.strategy.take().or(lower.strategy);
     fill(&mut upper.extra, lower.extra);
 }
 
@@ -112,6 +113,7 @@ fn fill_event(upper: &mut EventDef, lower: EventDef) {
     upper.group = upper.group.take().or(lower.group);
     upper.debounce = upper.debounce.or(lower.debounce);
     upper.throttle = upper.throttle.or(lower.throttle);
+    upper.strategy = upper.strategy.take().or(lower.strategy);
     fill(&mut upper.extra, lower.extra);
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak, atomic::Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use moleculer_protocol::{NodeId, NodeInfo, PacketBody, Topic};
+use moleculer_protocol::{NodeId, NodeInfo, PacketBody, PacketKind, Topic};
 use tokio_util::sync::CancellationToken;
 
 use super::Transit;
@@ -105,6 +105,7 @@ impl HostApi for TransitHost {
         if let Some(transit) = self.transit.upgrade() {
             transit.connected.store(false, Ordering::Release);
             tracing::warn!(%error, transporter = transit.transporter_name(), "the connection is lost");
+            transit.announce_error("transporter", "clientError", error);
         }
         if let Some(broker) = self.broker.upgrade() {
             broker.announce_event("$transporter.disconnected", Object::from([("graceFul", false)]));
@@ -117,7 +118,15 @@ impl HostApi for TransitHost {
 
     fn send(&self, topic: Topic, body: PacketBody) -> BoxFuture<'static, Result<()>> {
         let transit = self.transit();
-        Box::pin(async move { transit?.send(&topic, body).await })
+        let kind = body.kind();
+        Box::pin(async move {
+            let transit = transit?;
+            let sent = transit.send(&topic, body).await;
+            if let (Err(error), Some(r#type)) = (&sent, error_type(kind)) {
+                transit.announce_error("transit", r#type, error);
+            }
+            sent
+        })
     }
 
     fn nodes(&self) -> Vec<NodeView> {
@@ -146,10 +155,13 @@ impl HostApi for TransitHost {
         }
     }
 
-    fn refresh_local_cpu(&self) {
-        if let (Some(broker), Some(cpu)) = (self.broker.upgrade(), system::cpu_load()) {
-            broker.registry().local_node().set_own_cpu(cpu);
-        }
+    fn refresh_local_cpu(&self) -> BoxFuture<'static, ()> {
+        let broker = self.broker.clone();
+        Box::pin(async move {
+            if let (Some(cpu), Some(broker)) = (system::cpu_load().await, broker.upgrade()) {
+                broker.registry().local_node().set_own_cpu(cpu);
+            }
+        })
     }
 
     fn node_info(&self, node: &NodeId, info: Arc<NodeInfo>) {
@@ -204,5 +216,15 @@ impl HostApi for TransitHost {
 
     fn stopping(&self) -> CancellationToken {
         self.tasks.token().clone()
+    }
+}
+
+/// What it is called when a packet of discovery is not sent.
+fn error_type(kind: PacketKind) -> Option<&'static str> {
+    match kind {
+        PacketKind::Discover => Some("failedNodeDiscovery"),
+        PacketKind::Info => Some("failedSendInfoPacket"),
+        PacketKind::Heartbeat => Some("failedSendHeartbeatPacket"),
+        _ => None,
     }
 }

@@ -1,14 +1,11 @@
 //! Packets in: decode, check, hand on. Nothing here waits.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::future::join_all;
 use moleculer_protocol::{
-    EventPacket, NodeId, Object, Packet, PacketBody, PacketKind, PacketVersion, PingPacket,
-    PongPacket, RequestPacket, ResponsePacket, Topic, Value, WireError,
+    EventPacket, NodeId, Packet, PacketBody, PacketKind, PacketVersion, PingPacket, PongPacket,
+    RequestPacket, ResponsePacket, Topic, WireError,
 };
 
 use super::{
@@ -18,7 +15,7 @@ use super::{
 };
 use crate::{
     Body, Delivery, Error, EventKind, Flow, ServiceBroker,
-    broker::{Origin, PacketOrigin, Phase, Sent},
+    broker::{self, Origin, PacketOrigin, Phase, Sent},
 };
 
 impl Transit {
@@ -32,6 +29,7 @@ impl Transit {
             Err(error) => {
                 let from = delivery.from.map(|address| address.to_string());
                 tracing::warn!(%error, from, bytes = delivery.bytes.len(), "an invalid packet is dropped");
+                broker.announce_error("transit", "failedProcessingPacket", &error.into());
             }
         }
         if self.running.load(Ordering::Acquire) >= self.max_running {
@@ -64,7 +62,7 @@ impl Transit {
             }
             _ if own => {}
             PacketBody::Ping(ping) => self.on_ping(broker, sender, ping),
-            PacketBody::Pong(pong) => on_pong(broker, &sender, &pong),
+            PacketBody::Pong(pong) => broker.on_pong(sender, &pong),
             body => {
                 let packet = Packet { version: packet.version, sender, body };
                 self.discoverer.handle(packet, delivery.from);
@@ -159,11 +157,12 @@ impl Transit {
 
     fn on_ping(self: &Arc<Self>, broker: &ServiceBroker, sender: NodeId, ping: PingPacket) {
         let transit = self.clone();
-        let pong = PongPacket { time: ping.time, id: ping.id, arrived: now() };
+        let pong = PongPacket { time: ping.time, id: ping.id, arrived: broker::now() };
         broker.inner().tasks.spawn(async move {
             let topic = Topic::node(PacketKind::Pong, sender);
             if let Err(error) = transit.send(&topic, PacketBody::Pong(pong)).await {
                 tracing::debug!(?topic, %error, "a pong was not sent");
+                transit.announce_error("transit", "failedSendPongPacket", &error);
             }
         });
     }
@@ -202,23 +201,4 @@ fn on_event(broker: &ServiceBroker, sender: NodeId, packet: EventPacket) {
             join_all(running).await;
         });
     }
-}
-
-fn on_pong(broker: &ServiceBroker, sender: &NodeId, pong: &PongPacket) {
-    let now = now();
-    let elapsed = now - pong.time;
-    let difference = (now - pong.arrived) as f64 - elapsed as f64 / 2.0;
-    let mut data = Object::from([("nodeID", Value::from(sender.as_str()))]);
-    data.insert("elapsedTime", elapsed);
-    data.insert("timeDiff", difference.round() as i64);
-    if let Some(id) = &pong.id {
-        data.insert("id", id.to_string());
-    }
-    broker.announce_event("$node.pong", data);
-}
-
-/// Milliseconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use self::{host::TransitHost, pending::Pending, stream::Incoming};
 use crate::{
-    ActionFn, Host, Object, Result, ServiceBroker,
+    ActionFn, Error, Host, Object, RandomSource, Result, ServiceBroker,
     broker::{Phase, WeakBroker},
     discoverer::{DynDiscoverer, LocalDiscoverer},
     transporter::DynTransporter,
@@ -28,6 +28,9 @@ use crate::{
 
 /// Time between attempts to connect, when the first one failed.
 const RECONNECT: Duration = Duration::from_secs(5);
+
+/// How far the time between heartbeats may be from the configured one.
+const HEARTBEAT_SPREAD: Duration = Duration::from_millis(500);
 
 /// One transporter with its serializer, its discoverer and the calls that
 /// wait for a response over it.
@@ -60,7 +63,8 @@ impl Transit {
     ) -> Arc<Self> {
         let options = broker.options();
         let discoverer = transporter.discoverer().unwrap_or_else(|| {
-            Arc::new(LocalDiscoverer::new(*options.heartbeat_interval, *options.heartbeat_timeout))
+            let interval = heartbeat_interval(*options.heartbeat_interval, &broker.inner().random);
+            Arc::new(LocalDiscoverer::new(interval, *options.heartbeat_timeout))
         });
         Arc::new(Self {
             transporter,
@@ -93,6 +97,10 @@ impl Transit {
     /// Number of streams that other nodes send and that have not ended.
     pub(crate) fn incoming_streams(&self) -> usize {
         self.incoming.len()
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
     }
 
     /// Whether this protocol version has headers.
@@ -147,6 +155,13 @@ impl Transit {
         ]
     }
 
+    /// Tells what failed between this node and the others.
+    fn announce_error(&self, module: &'static str, r#type: &'static str, error: &Error) {
+        if let Some(broker) = self.broker.upgrade() {
+            broker.announce_error(module, r#type, error);
+        }
+    }
+
     /// Tells other nodes about changed services once it has been quiet.
     fn spawn_info_sender(self: &Arc<Self>, broker: &ServiceBroker) {
         let transit = self.clone();
@@ -178,6 +193,9 @@ impl Transit {
 
     /// Says goodbye, disconnects, and rejects what still waits.
     pub(crate) async fn disconnect(&self) {
+        if let Some(broker) = self.broker.upgrade() {
+            broker.announce_event("$transporter.disconnected", Object::from([("graceFul", true)]));
+        }
         let was_connected = self.connected.swap(false, Ordering::AcqRel);
         if was_connected && let Err(error) = self.discoverer.stop_dyn().await {
             tracing::warn!(%error, "the goodbye was not sent");
@@ -203,4 +221,11 @@ impl Transit {
         self.pending.reject_node(node);
         self.incoming.node_gone(Some(node));
     }
+}
+
+/// Some time earlier or later, so that nodes that start together do not beat together.
+fn heartbeat_interval(interval: Duration, random: &RandomSource) -> Duration {
+    let most = HEARTBEAT_SPREAD.min(interval / 2).as_millis() as usize;
+    interval.saturating_sub(Duration::from_millis(most as u64))
+        + Duration::from_millis(random.below(2 * most + 1) as u64)
 }

@@ -1,6 +1,6 @@
 //! Packets out: requests, events, responses.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -28,12 +28,13 @@ impl Transit {
     /// done without waiting is done before this returns.
     pub(super) fn request(self: Arc<Self>, ctx: &Context) -> BoxFuture<'static, Result<Body>> {
         match self.send_request(ctx) {
-            Err(error) => Box::pin(std::future::ready(Err(error))),
+            Err(error) => Box::pin(std::future::ready(Err(self.not_sent(error)))),
             Ok((guard, unsent, opening)) => {
                 let ctx = ctx.clone();
                 Box::pin(async move {
                     if let Some((topic, bytes)) = unsent {
-                        self.transporter.publish_dyn(&topic, bytes).await?;
+                        let sent = self.transporter.publish_dyn(&topic, bytes).await;
+                        sent.map_err(|error| self.not_sent(error))?;
                     }
                     let upload = opening.and_then(|opening| self.start_upload(&ctx, *opening));
                     let result = self.receive_response(&ctx, guard).await;
@@ -44,6 +45,14 @@ impl Transit {
                 })
             }
         }
+    }
+
+    /// Tells that a request was not sent, unless it was not even tried.
+    fn not_sent(&self, error: Error) -> Error {
+        if !matches!(error.kind(), ErrorKind::QueueIsFull | ErrorKind::RequestRejected) {
+            self.announce_error("transit", "failedSendRequestPacket", &error);
+        }
+        error
     }
 
     /// Gives the bytes back if the transporter has no room for them now, and
@@ -154,12 +163,13 @@ impl Transit {
             };
             if let Err(error) = result {
                 tracing::error!(%event, ?topic, %error, "an event was not sent");
+                self.announce_error("transit", "failedSendEventPacket", &error);
             }
         })
     }
 
     /// Sends a packet of any other kind.
-    pub(super) async fn send(&self, topic: &Topic, body: PacketBody) -> Result<()> {
+    pub(crate) async fn send(&self, topic: &Topic, body: PacketBody) -> Result<()> {
         let bytes = self.encode(body)?;
         match self.try_publish(topic, bytes)? {
             None => Ok(()),
@@ -188,7 +198,7 @@ impl Transit {
     }
 
     fn check_connected(&self) -> Result<()> {
-        if self.connected.load(Ordering::Acquire) {
+        if self.is_connected() {
             return Ok(());
         }
         Err(Error::from_data(ErrorKind::BrokerDisconnected, Object::new()))

@@ -219,6 +219,7 @@ impl Answer {
 
     fn log(&self, error: &Error) {
         tracing::warn!(id = %self.id, node_id = %self.to, %error, "a response was not sent");
+        self.transit.announce_error("transit", "failedSendResponsePacket", error);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A medium inside one process, for tests and for several nodes in one program.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -30,8 +30,9 @@ pub struct InProcessNetwork(Arc<Mutex<Nodes>>);
 
 #[derive(Default)]
 struct Nodes {
-    queues: HashMap<Address, mpsc::Sender<Delivery>>,
-    isolated: HashSet<NodeId>,
+    /// Ordered, so that every run delivers in the same order.
+    queues: BTreeMap<Address, mpsc::Sender<Delivery>>,
+    isolated: BTreeSet<NodeId>,
 }
 
 /// Namespace and node id.
