@@ -4,6 +4,7 @@ pub mod alloc;
 mod compare;
 pub mod local;
 pub mod serializer;
+pub mod strategy;
 
 /// The suites' own tests measure as those of a plug-in do.
 #[cfg(test)]
