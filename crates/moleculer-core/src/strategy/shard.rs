@@ -11,7 +11,8 @@ use super::{Endpoint, Selection, Strategy, StrategyHost, md5::md5_prefix, simple
 use crate::{RandomSource, Result, config::strict};
 
 /// Places the nodes on a ring, so that calls with the same key go to the same
-/// node, and few keys move when a node comes or goes.
+/// node for as long as the nodes stay the same. The ring is divided evenly:
+/// when a node comes or goes, many keys move.
 ///
 /// Every node computes the same ring, and the same as Moleculer JS. A call
 /// without the key goes to any node. While this node's own endpoint is
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_list_moves_few_keys() {
+    fn a_changed_list_makes_a_new_ring() {
         let shard = instance(json!({"shardKey": "id"}));
         let five = nodes(&["a", "b", "c", "d", "e"]);
         let four = nodes(&["a", "b", "c", "d"]);
