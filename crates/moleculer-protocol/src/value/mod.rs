@@ -5,7 +5,7 @@ mod json;
 mod object;
 mod ser;
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 
@@ -79,6 +79,16 @@ pub enum Extended {
         /// The flags after the second slash.
         flags: String,
     },
+}
+
+impl Extended {
+    /// A big integer that fits.
+    fn integer<T: FromStr>(&self) -> Option<T> {
+        match self {
+            Self::BigInt(n) => n.as_str().parse().ok(),
+            _ => None,
+        }
+    }
 }
 
 /// Milliseconds since 1970-01-01 UTC; NaN is JavaScript's invalid date.
@@ -165,6 +175,7 @@ impl Value {
         match self {
             Self::Int(n) => Some(*n),
             Self::Float(n) if n.fract() == 0.0 && n.abs() < 9e18 => Some(*n as i64),
+            Self::Extended(extended) => extended.integer(),
             _ => None,
         }
     }
@@ -174,6 +185,7 @@ impl Value {
         match self {
             Self::UInt(n) => Some(*n),
             Self::Float(n) if n.fract() == 0.0 && (0.0..1.8e19).contains(n) => Some(*n as u64),
+            Self::Extended(extended) => extended.integer(),
             _ => self.as_i64().and_then(|n| u64::try_from(n).ok()),
         }
     }
@@ -315,6 +327,17 @@ mod tests {
         // The bound on decoding (64 times the input) rests on this.
         assert_eq!(size_of::<Value>(), 32);
         assert_eq!(size_of::<Object>(), 24);
+    }
+
+    /// CBOR has no other form for integers of more than 53 bits.
+    #[test]
+    fn a_big_integer_that_fits_is_an_integer() {
+        let big = |digits| Value::from(Extended::BigInt(BigInt::parse(digits).expect(digits)));
+        assert_eq!(big("-9223372036854775808").as_i64(), Some(i64::MIN));
+        assert_eq!(big("9223372036854775808").as_i64(), None);
+        assert_eq!(big("18446744073709551615").as_u64(), Some(u64::MAX));
+        assert_eq!(big("-1").as_u64(), None);
+        assert_eq!(Value::from(Extended::Set(vec![])).as_i64(), None);
     }
 
     #[test]
