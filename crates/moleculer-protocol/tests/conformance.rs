@@ -12,5 +12,5 @@ use moleculer_testkit::{
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
-    run(JsonSerializer, &[Extra::Members, Extra::DiscovererMembers])
+    run(JsonSerializer, &[Extra::Members, Extra::DiscovererMembers, Extra::WideInt])
 }

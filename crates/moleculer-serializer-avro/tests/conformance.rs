@@ -12,5 +12,5 @@ use moleculer_testkit::{
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
-    run(AvroSerializer, &[Extra::WholeBytes])
+    run(AvroSerializer, &[Extra::WideInt, Extra::WholeBytes, Extra::SharedBytes])
 }

@@ -12,5 +12,8 @@ use moleculer_testkit::{
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
-    run(ProtoBufSerializer, &[Extra::OpenEnd, Extra::WholeBytes])
+    run(
+        ProtoBufSerializer,
+        &[Extra::OpenEnd, Extra::WideInt, Extra::WholeBytes, Extra::SharedBytes],
+    )
 }

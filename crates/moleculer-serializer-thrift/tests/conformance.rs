@@ -12,5 +12,5 @@ use moleculer_testkit::{
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
-    run(ThriftSerializer, &[Extra::WholeBytes])
+    run(ThriftSerializer, &[Extra::WideInt, Extra::WholeBytes, Extra::SharedBytes])
 }

@@ -10,14 +10,23 @@ use moleculer_protocol::{
 ///
 /// When a payload cannot be decoded.
 pub(crate) fn packets(expected: &Packet, actual: &Packet) -> Result<Option<String>, DecodeError> {
-    Ok(values(&members(expected)?, &members(actual)?))
+    Ok(difference(&members(expected)?, &members(actual)?))
 }
 
 /// Where two values differ, if they do; the first path is named.
 ///
 /// Undefined members count as absent. Numbers compare by value and zeros by
 /// their sign as well; an integer equals the float that JavaScript has for it.
-pub(crate) fn values(expected: &Value, actual: &Value) -> Option<String> {
+///
+/// ```
+/// use moleculer_protocol::{Object, Value};
+/// use moleculer_testkit::serializer::difference;
+///
+/// let [a, b] = [1, 2].map(|n| Value::from(Object::from([("user", Object::from([("id", n)]))])));
+/// assert_eq!(difference(&a, &b).as_deref(), Some("user.id: expected 1, found 2"));
+/// assert_eq!(difference(&a, &a), None);
+/// ```
+pub fn difference(expected: &Value, actual: &Value) -> Option<String> {
     compare(expected, actual).map(|(path, what)| match path.is_empty() {
         true => what,
         false => format!("{}: {what}", path.into_iter().rev().collect::<Vec<_>>().join(".")),
@@ -142,10 +151,10 @@ fn integer(value: &Value) -> Option<i128> {
 mod tests {
     use super::*;
 
-    fn check(a: impl Into<Value>, b: impl Into<Value>, difference: Option<&str>) {
+    fn check(a: impl Into<Value>, b: impl Into<Value>, found: Option<&str>) {
         let (a, b) = (a.into(), b.into());
-        assert_eq!(values(&a, &b).as_deref(), difference, "{a:?} {b:?}");
-        assert_eq!(values(&b, &a).is_some(), difference.is_some(), "{b:?} {a:?}");
+        assert_eq!(difference(&a, &b).as_deref(), found, "{a:?} {b:?}");
+        assert_eq!(difference(&b, &a).is_some(), found.is_some(), "{b:?} {a:?}");
     }
 
     #[test]

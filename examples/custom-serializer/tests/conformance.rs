@@ -13,6 +13,13 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
     let packets = [Extra::Members, Extra::DiscovererMembers];
-    let values = [Extra::WholeBytes, Extra::Bytes, Extra::NegativeZero, Extra::NonFinite];
+    let values = [
+        Extra::WideInt,
+        Extra::WholeBytes,
+        Extra::SharedBytes,
+        Extra::Bytes,
+        Extra::NegativeZero,
+        Extra::NonFinite,
+    ];
     run(TNetstrings, &[&packets[..], &values].concat())
 }

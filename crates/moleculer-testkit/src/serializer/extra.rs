@@ -5,8 +5,8 @@ use moleculer_protocol::{BigInt, Date, Extended, Value};
 
 /// What a serializer may carry beyond what all of them must.
 ///
-/// All carry null, flags, integers of 64 bits, floats, text, lists and
-/// objects, wherever a packet has a value. The suite fails when something
+/// All carry null, flags, integers up to 2^53, floats, text, lists and objects,
+/// wherever a packet has a value. The suite fails when something
 /// declared gets lost, and when something arrives that is not declared: the
 /// list is what users can rely on.
 ///
@@ -24,11 +24,15 @@ pub enum Extra {
     /// A packet cut between two fields is a shorter packet. A weakness, and
     /// that of Protocol Buffers; others refuse any truncated packet.
     OpenEnd,
-    /// Params, results and event data that are binary as a whole: they reach
-    /// the handler as `Bytes` without a copy.
+    /// Params, results and event data that are binary as a whole.
     WholeBytes,
+    /// They reach the handler as `Bytes` without a copy; text formats have to
+    /// decode them.
+    SharedBytes,
     /// Binary data inside values.
     Bytes,
+    /// Integers of 64 bits, apart from floats and big integers.
+    WideInt,
     /// `undefined` as an element of a list.
     Undefined,
     /// The sign of -0.
@@ -52,8 +56,9 @@ pub enum Extra {
 }
 
 impl Extra {
-    /// Everything that is about values.
-    pub const VALUES: [Self; 12] = [
+    /// The kinds of values.
+    pub const VALUES: [Self; 13] = [
+        Self::WideInt,
         Self::WholeBytes,
         Self::Bytes,
         Self::Undefined,
@@ -72,7 +77,11 @@ impl Extra {
     pub(crate) fn samples(self) -> Vec<Value> {
         let bytes = |len: u8| Bytes::from((0..len).map(|n| n ^ 0x80).collect::<Vec<_>>());
         match self {
-            Self::Members | Self::DiscovererMembers | Self::OpenEnd => vec![],
+            Self::Members | Self::DiscovererMembers | Self::OpenEnd | Self::SharedBytes => vec![],
+            Self::WideInt => {
+                let signed = [i64::MAX, i64::MIN, (1 << 53) + 1].map(Value::from);
+                [&signed[..], &[u64::MAX.into()]].concat()
+            }
             Self::WholeBytes | Self::Bytes => vec![bytes(0).into(), bytes(255).into()],
             Self::Undefined => vec![Value::Undefined],
             Self::NegativeZero => vec![(-0.0).into()],

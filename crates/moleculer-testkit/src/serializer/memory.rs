@@ -37,7 +37,7 @@ fn check_value(subject: &Subject, what: &str, value: &Value) -> Outcome {
     let format = subject.format();
     let decode = || format.decode::<Value>(&bytes);
     let read = bounded(what, bytes.len(), decode)?.map_err(|error| format!("{what}: {error}"))?;
-    if let Some(difference) = compare::values(value, &read) {
+    if let Some(difference) = compare::difference(value, &read) {
         return Err(format!("{what}: {difference}"));
     }
     let services = match value {

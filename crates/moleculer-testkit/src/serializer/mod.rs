@@ -20,6 +20,7 @@ use moleculer_protocol::Serializer;
 
 use self::subject::Subject;
 pub use self::{extra::Extra, values::any_value};
+pub use crate::compare::difference;
 
 /// Runs the conformance suite as a test program.
 ///
@@ -45,7 +46,7 @@ pub use self::{extra::Extra, values::any_value};
 /// static ALLOCATOR: CountingAllocator = CountingAllocator;
 ///
 /// fn main() -> ExitCode {
-///     run(JsonSerializer, &[Extra::Members, Extra::DiscovererMembers])
+///     run(JsonSerializer, &[Extra::Members, Extra::DiscovererMembers, Extra::WideInt])
 /// }
 /// ```
 ///

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    hint::black_box,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -161,6 +162,19 @@ pub(crate) fn refused(kind: PacketKind, message: &str) -> Outcome<String> {
     Ok(message.to_owned())
 }
 
+/// # Errors
+///
+/// When the program does not count its allocations.
+pub(crate) fn counted() -> Outcome {
+    let (_, bytes) = alloc::peak(|| drop(black_box(Box::new(0_u64))));
+    ensure!(
+        bytes > 0,
+        "nothing counts allocations: the test program needs `#[global_allocator] \
+         static ALLOCATOR: CountingAllocator = CountingAllocator;`"
+    );
+    Ok(())
+}
+
 /// Runs `run` on `len` bytes of input.
 ///
 /// # Errors
@@ -169,11 +183,7 @@ pub(crate) fn refused(kind: PacketKind, message: &str) -> Outcome<String> {
 pub(crate) fn bounded<T>(what: &str, len: usize, run: impl FnOnce() -> T) -> Outcome<T> {
     const FACTOR: usize = 64;
     const MORE: usize = 64 * 1024;
-    ensure!(
-        alloc::is_installed(),
-        "nothing counts allocations: the test program needs `#[global_allocator] \
-         static ALLOCATOR: CountingAllocator = CountingAllocator;`"
-    );
+    counted()?;
     let (result, peak) = alloc::peak(|| catch_unwind(AssertUnwindSafe(run)));
     let result = result.map_err(|panic| format!("{what} panicked: {}", message(&*panic)))?;
     ensure!(peak <= len * FACTOR + MORE, "{what} took {peak} bytes for {len} bytes of input");
