@@ -2,58 +2,14 @@
 //! 64 KiB, whatever the bytes. In a program of its own, since it counts every
 //! allocation.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
+#[path = "../../moleculer-protocol/tests/support/allocations.rs"]
+mod allocations;
 
 use bytes::Bytes;
 use moleculer_protocol::{PacketKind, Serializer, Value};
 use moleculer_serializer_cbor::CborSerializer;
 
-struct Counting;
-
-thread_local! {
-    static NOW: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
-}
-
-#[allow(unsafe_code, reason = "an allocator is unsafe by nature; this one passes everything on")]
-// SAFETY: each call is passed on to the system's allocator with its arguments.
-// The default `realloc` holds old and new at once, which is the worst case.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.get() + layout.size();
-        NOW.set(now);
-        PEAK.set(PEAK.get().max(now));
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.set(NOW.get().saturating_sub(layout.size()));
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most that `run` holds at once, in bytes.
-fn peak<T>(run: impl FnOnce() -> T) -> usize {
-    let before = NOW.get();
-    PEAK.set(before);
-    let result = run();
-    let peak = PEAK.get() - before;
-    drop(result);
-    peak
-}
-
-fn assert_bounded(what: &str, len: usize, peak: usize) {
-    let factor = peak.saturating_sub(64 * 1024) as f64 / len as f64;
-    assert!(factor <= 64.0, "{what}: {len} bytes became {peak}, {factor:.1} times");
-}
+use self::allocations::{assert_bounded, peak};
 
 /// A list whose length is just above a power of two, where a growing list
 /// wastes most.
@@ -123,28 +79,6 @@ fn lists_of_small_values_are_bounded() {
     }
 }
 
-#[test]
-fn maps_of_many_small_members_are_bounded() {
-    let format = CborSerializer::new().format();
-    for members in [1_u32, 8, 9, 14, 15, 28, 29, 127, 7200, 70_000] {
-        let mut bytes = vec![0xba];
-        bytes.extend(members.to_be_bytes());
-        for n in 0..members {
-            let key = format!("{n:x}");
-            bytes.push(0x60 | key.len() as u8);
-            bytes.extend(key.as_bytes());
-            bytes.push(0xf6);
-        }
-        let taken = peak(|| format.decode::<Value>(&bytes).expect("a map"));
-        assert_bounded(&format!("{members} members"), bytes.len(), taken);
-    }
-    // One member over and over again.
-    let mut bytes = b"\xba\0\x01\0\x01".to_vec();
-    bytes.extend(b"\x60\xf6".repeat(65_537));
-    let taken = peak(|| format.decode::<Value>(&bytes).expect("a map"));
-    assert_bounded("one member", bytes.len(), taken);
-}
-
 /// Each list announces as much as is left.
 #[test]
 fn lengths_that_lie_at_every_level_are_bounded() {
@@ -196,10 +130,4 @@ fn big_integers_are_bounded() {
         let taken = peak(|| format.decode::<Value>(&bytes).expect("big integers"));
         assert_bounded(&format!("{len} bytes"), bytes.len(), taken);
     }
-}
-
-#[test]
-fn the_peak_is_found() {
-    assert_eq!(peak(|| vec![0_u8; 1000]), 1000);
-    assert!(peak(|| (vec![0_u8; 1000], vec![0_u8; 500])) >= 1500);
 }

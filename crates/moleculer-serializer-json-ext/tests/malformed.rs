@@ -1,14 +1,8 @@
 //! Hostile and broken input.
 
-#[path = "../../moleculer-protocol/tests/support/vectors.rs"]
-mod vectors;
-
 use bytes::Bytes;
-use moleculer_protocol::{Packet, PacketBody, PacketKind, Serializer, Value};
+use moleculer_protocol::{Packet, PacketKind, Serializer, Value};
 use moleculer_serializer_json_ext::JsonExtSerializer;
-use proptest::prelude::*;
-
-use self::vectors::{difference, encode, load, packet_to_value};
 
 fn decode(kind: PacketKind, bytes: impl Into<Bytes>) -> Result<Packet, String> {
     JsonExtSerializer.decode(kind, &bytes.into()).map_err(|error| error.to_string())
@@ -16,17 +10,6 @@ fn decode(kind: PacketKind, bytes: impl Into<Bytes>) -> Result<Packet, String> {
 
 fn value(text: &str) -> Result<Value, String> {
     JsonExtSerializer.format().decode(text.as_bytes()).map_err(|error| error.to_string())
-}
-
-#[test]
-fn every_truncated_packet_is_refused() {
-    for vector in load("0.15/jsonext.json") {
-        let bytes = vector.bytes.unwrap();
-        for len in 0..bytes.len() {
-            let error = decode(vector.kind, bytes.slice(..len)).unwrap_err();
-            assert!(error.starts_with(vector.kind.as_str()), "{error}");
-        }
-    }
 }
 
 #[test]
@@ -85,31 +68,4 @@ fn texts_in_texts_are_limited() {
     };
     assert!(value(&sets(8)).is_ok());
     assert!(value(&sets(9)).unwrap_err().contains("more than 8 maps"));
-}
-
-proptest! {
-    #[test]
-    fn damaged_packets_are_read_or_refused(
-        which in any::<prop::sample::Index>(),
-        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-    ) {
-        let vectors = load("0.15/jsonext.json");
-        let vector = which.get(&vectors);
-        let mut bytes = vector.bytes.as_ref().unwrap().to_vec();
-        for (at, byte) in damage {
-            *at.get_mut(&mut bytes) = byte;
-        }
-        let Ok(packet) = decode(vector.kind, bytes) else { return Ok(()) };
-        let payload = match &packet.body {
-            PacketBody::Request(request) => request.params.to_value(),
-            PacketBody::Response(response) => response.data.to_value(),
-            PacketBody::Event(event) => event.data.to_value(),
-            _ => Ok(Value::Null),
-        };
-        if payload.is_ok() {
-            let again = decode(vector.kind, encode(&JsonExtSerializer, &packet).unwrap()).unwrap();
-            let [packet, again] = [&packet, &again].map(packet_to_value);
-            prop_assert_eq!(difference(&packet, &again), None);
-        }
-    }
 }

@@ -6,9 +6,8 @@ mod vectors;
 use bytes::Bytes;
 use moleculer_protocol::{Packet, PacketBody, PacketKind, Payload, Serializer, Value};
 use moleculer_serializer_msgpack::MsgPackSerializer;
-use proptest::prelude::*;
 
-use self::vectors::{difference, encode, hex, load, packet_to_value};
+use self::vectors::hex;
 
 const DIALECTS: [MsgPackSerializer; 2] = [MsgPackSerializer::new(), MsgPackSerializer::notepack()];
 
@@ -44,26 +43,6 @@ fn nested(levels: usize) -> Vec<u8> {
     let mut bytes = vec![0x91; levels];
     bytes.push(0xc0);
     bytes
-}
-
-#[test]
-fn every_truncated_packet_is_refused() {
-    for serializer in DIALECTS {
-        for vector in load(&format!("0.15/{}.json", serializer.name().to_lowercase())) {
-            let Some(bytes) = vector.bytes else { continue };
-            for len in 0..bytes.len() {
-                let error = decode_in(serializer, vector.kind, bytes.slice(..len)).unwrap_err();
-                assert!(error.starts_with(vector.kind.as_str()), "{error}");
-            }
-        }
-    }
-}
-
-#[test]
-fn bytes_after_the_end_are_refused() {
-    let mut bytes = request(&[0xc0]).to_vec();
-    bytes.extend([1, 2]);
-    assert_eq!(decode(PacketKind::Request, bytes).unwrap_err(), "REQ: 2 bytes after the end");
 }
 
 #[test]
@@ -145,29 +124,4 @@ fn unknown_extensions_are_refused_where_they_are_looked_at() {
     let packet = decode(PacketKind::Request, request(&hex("d40500"))).unwrap();
     let error = payload(&packet).take::<Value>().unwrap_err().to_string();
     assert_eq!(error, "unknown extension type 5 of 1 bytes");
-}
-
-proptest! {
-    #[test]
-    fn damaged_packets_are_read_or_refused(
-        serializer in prop::sample::select(&DIALECTS[..]),
-        which in any::<prop::sample::Index>(),
-        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-    ) {
-        let vectors = load(&format!("0.14/{}.json", serializer.name().to_lowercase()));
-        let vector = which.get(&vectors);
-        if let Some(bytes) = &vector.bytes {
-            let mut bytes = bytes.to_vec();
-            for (at, byte) in damage {
-                *at.get_mut(&mut bytes) = byte;
-            }
-            let Ok(packet) = decode_in(serializer, vector.kind, bytes) else { return Ok(()) };
-            if payload(&packet).to_value().is_ok() {
-                let again = encode(&serializer, &packet).unwrap();
-                let again = decode_in(serializer, vector.kind, again).unwrap();
-                let [packet, again] = [&packet, &again].map(packet_to_value);
-                prop_assert_eq!(difference(&packet, &again), None);
-            }
-        }
-    }
 }

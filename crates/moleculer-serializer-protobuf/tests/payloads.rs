@@ -11,8 +11,6 @@ use moleculer_protocol::{
     ProtocolVersion, RequestPacket, Serializer, Value,
 };
 use moleculer_serializer_protobuf::ProtoBufSerializer;
-use proptest::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use self::vectors::encode;
 
@@ -70,34 +68,6 @@ fn params_carry_their_type() {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[test]
-fn payloads_share_the_packet() {
-    for params in [Payload::new(Bytes::from(vec![7; 1000])), Payload::new("7".repeat(1000))] {
-        let sent = params.clone();
-        let bytes = bytes_with(params).expect("params");
-        let received = read(&bytes).params;
-        assert_eq!(received, sent);
-        if let Some(data) = received.as_bytes() {
-            let taken: Bytes = received.take().expect("bytes");
-            assert_eq!(taken.as_ptr(), data.as_ptr());
-            assert!(bytes.as_ptr_range().contains(&taken.as_ptr()));
-        }
-    }
-}
-
-#[test]
-fn a_typed_value_arrives_as_its_type() {
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    struct Order {
-        id: u64,
-        file: Bytes,
-        note: Option<String>,
-    }
-    let order = Order { id: u64::MAX, file: Bytes::from_static(&[0, 255]), note: None };
-    let bytes = bytes_with(Payload::new(order.clone())).expect("params");
-    assert_eq!(read(&bytes).params.take::<Order>().expect("an order"), order);
 }
 
 /// Another implementation may know a type that we do not; it is JSON then.
@@ -160,49 +130,6 @@ fn numbers_that_do_not_fit_are_refused() {
     large.seq = Some(3_000_000_000);
     let error = encode(&ProtoBufSerializer, &packet(large)).expect_err("refused");
     assert_eq!(error.to_string(), "REQ: seq: 3000000000 does not fit 32 bits");
-}
-
-prop_compose! {
-    fn any_request()(
-        (id, action, caller) in (".{1,40}", ".{0,90}", prop::option::of(".{1,9}")),
-        (parent, meta) in (prop::option::of(".{1,9}"), prop::collection::vec((".{0,9}", any::<i64>()), 0..4)),
-        timeout in prop::option::of(any::<u32>()),
-        level in 0..=i32::MAX as u32,
-        tracing: Option<bool>,
-        (stream, seq) in prop_oneof![
-            Just((None, None)),
-            (Just(Some(true)), prop::option::of(0..=i32::MAX as u64)),
-            (prop::option::of(Just(false)), (1..=i32::MAX as u64).prop_map(Some)),
-        ],
-        params in prop_oneof![
-            Just(Payload::nothing()),
-            Just(Payload::null()),
-            ".{0,200}".prop_map(Payload::new),
-            prop::collection::vec(any::<u8>(), 0..200).prop_map(|b| Payload::new(Bytes::from(b))),
-        ],
-    ) -> RequestPacket {
-        RequestPacket {
-            params,
-            meta: meta.into_iter().collect(),
-            timeout: timeout.map(f64::from),
-            level,
-            tracing,
-            parent_id: parent.map(|id| PacketId::from(&*id)),
-            request_id: Some(PacketId::from(&*id)),
-            caller: caller.map(Into::into),
-            stream,
-            seq,
-            ..RequestPacket::new(PacketId::from(&*id), action)
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn any_request_survives(request in any_request()) {
-        let bytes = encode(&ProtoBufSerializer, &packet(request.clone())).expect("a packet");
-        prop_assert_eq!(read(&bytes), request);
-    }
 }
 
 /// What other encoders of proto3 write, who leave out every default: an empty

@@ -1,39 +1,11 @@
 //! Hostile and broken input.
 
-#[path = "../../moleculer-protocol/tests/support/vectors.rs"]
-mod vectors;
-
 use bytes::Bytes;
-use moleculer_protocol::{Packet, PacketBody, PacketKind, Payload, Serializer};
+use moleculer_protocol::{Packet, PacketKind, Serializer};
 use moleculer_serializer_thrift::ThriftSerializer;
-use proptest::prelude::*;
-
-use self::vectors::{difference, encode, load, packet_to_value};
 
 fn decode(kind: PacketKind, bytes: impl Into<Bytes>) -> Result<Packet, String> {
     ThriftSerializer.decode(kind, &bytes.into()).map_err(|error| error.to_string())
-}
-
-#[test]
-fn every_truncated_packet_is_refused() {
-    for vector in load("0.14/thrift.json") {
-        let Some(bytes) = vector.bytes else { continue };
-        for len in 0..bytes.len() {
-            let error = decode(vector.kind, bytes.slice(..len)).unwrap_err();
-            assert!(error.starts_with(vector.kind.as_str()), "{error}");
-            assert!(error.ends_with("bytes left"), "{error}");
-        }
-    }
-}
-
-#[test]
-fn bytes_after_the_end_are_refused() {
-    for vector in load("0.14/thrift.json") {
-        let Some(bytes) = vector.bytes else { continue };
-        let longer = [&bytes[..], b"\0"].concat();
-        let error = decode(vector.kind, longer).unwrap_err();
-        assert_eq!(error, format!("{}: 1 bytes after the end", vector.kind));
-    }
 }
 
 /// `ver` and `sender`.
@@ -115,47 +87,4 @@ fn deep_nesting_is_refused() {
     let bytes = [HEAD, fields, &len, meta.as_bytes(), b"\0"].concat();
     let error = decode(PacketKind::Request, bytes).unwrap_err();
     assert!(error.starts_with("REQ: meta: recursion limit exceeded"), "{error}");
-}
-
-fn payload(packet: &Packet) -> Payload {
-    match &packet.body {
-        PacketBody::Request(request) => request.params.clone(),
-        PacketBody::Response(response) => response.data.clone(),
-        PacketBody::Event(event) => event.data.clone(),
-        _ => Payload::nothing(),
-    }
-}
-
-proptest! {
-    #[test]
-    fn any_bytes_are_read_or_refused(
-        kind in prop::sample::select(PacketKind::ALL.to_vec()),
-        bytes in prop::collection::vec(any::<u8>(), 0..64),
-    ) {
-        if let Err(error) = decode(kind, bytes) {
-            prop_assert!(error.starts_with(&format!("{kind}: ")), "{error}");
-        }
-    }
-
-    #[test]
-    fn damaged_packets_are_read_or_refused(
-        which in any::<prop::sample::Index>(),
-        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-    ) {
-        let vectors = load("0.14/thrift.json");
-        let vector = which.get(&vectors);
-        if let Some(bytes) = &vector.bytes {
-            let mut bytes = bytes.to_vec();
-            for (at, byte) in damage {
-                *at.get_mut(&mut bytes) = byte;
-            }
-            let Ok(packet) = decode(vector.kind, bytes) else { return Ok(()) };
-            let Ok(again) = encode(&ThriftSerializer, &packet) else { return Ok(()) };
-            let again = decode(vector.kind, again).unwrap();
-            if payload(&packet).to_value().is_ok() {
-                let [packet, again] = [&packet, &again].map(packet_to_value);
-                prop_assert_eq!(difference(&packet, &again), None);
-            }
-        }
-    }
 }
