@@ -1,4 +1,5 @@
 import { aes } from "./aes.js";
+import { courier } from "./courier.js";
 import { echo } from "./echo.js";
 import { judge } from "./judge.js";
 import { listener } from "./listener.js";
@@ -8,6 +9,7 @@ import { test } from "./test.js";
 /** Every service by name, as a function of the Moleculer package in use. */
 export const services = {
   aes,
+  courier,
   echo,
   judge,
   mail: () => listener("mail"),

@@ -5,6 +5,7 @@ mod listener;
 mod probe;
 mod report;
 mod shutdown;
+mod streams;
 mod test;
 
 use moleculer::{BrokerBuilder, prelude::*};

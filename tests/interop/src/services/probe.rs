@@ -5,8 +5,10 @@ use std::{
     time::Duration,
 };
 
-use moleculer::{ErrorKind, Object, Payload, prelude::*};
+use moleculer::{ByteStream, ErrorKind, Object, ObjectStream, Payload, prelude::*};
 use serde::Deserialize;
+
+use super::streams::{self, Count, Download, Numbered};
 
 #[derive(Default)]
 pub(crate) struct Probe {
@@ -117,6 +119,31 @@ impl Probe {
         };
         event.groups(send.groups).await?;
         Ok(true)
+    }
+
+    #[action]
+    async fn upload(
+        &self,
+        ctx: Context,
+        Params(params): Params<Value>,
+        body: ByteStream,
+    ) -> Result<Object> {
+        streams::upload(params, ctx.meta(), body).await
+    }
+
+    #[action]
+    async fn download(&self, Params(params): Params<Download>) -> Result<ByteStream> {
+        Ok(streams::download(&params))
+    }
+
+    #[action]
+    async fn objects(&self, Params(params): Params<Count>) -> Result<ObjectStream<Numbered>> {
+        Ok(streams::objects(params.count))
+    }
+
+    #[action(name = "countObjects")]
+    async fn count_objects(&self, objects: ObjectStream<Numbered>) -> Result<Object> {
+        streams::count_objects(objects).await
     }
 
     /// The events that arrived since the last `forget`.

@@ -189,8 +189,9 @@ pub(crate) fn environment(
 ) -> Vec<(&'static str, String)> {
     let urls: serde_json::Map<_, _> =
         urls.iter().map(|(id, address)| ((*id).to_owned(), address.as_str().into())).collect();
-    // The judge compares what only JavaScript can tell apart.
-    let more = if id == JAVASCRIPT { ",judge" } else { "" };
+    // The judge compares what only JavaScript can tell apart; the courier
+    // exchanges streams.
+    let more = if id == JAVASCRIPT { ",judge,courier" } else { "" };
     let tcp =
         json!({ "udpDiscovery": false, "useHostname": false, "gossipPeriod": 1, "urls": urls });
     let options = json!({

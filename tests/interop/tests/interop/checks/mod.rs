@@ -4,6 +4,7 @@ mod calls;
 mod discovery;
 mod events;
 mod kinds;
+mod streams;
 
 use std::pin::Pin;
 
@@ -26,6 +27,9 @@ const ALL: &[(&str, Check)] = &[
     ("Rust reads what JavaScript writes", |cluster| Box::pin(kinds::rust_reads(cluster))),
     ("Rust passes on what it got", |cluster| Box::pin(kinds::rust_passes_on(cluster))),
     ("every place carries every kind", |cluster| Box::pin(kinds::every_place(cluster))),
+    ("streams go to JavaScript", |cluster| Box::pin(streams::rust_to_javascript(cluster))),
+    ("streams come from JavaScript", |cluster| Box::pin(streams::downloads(cluster))),
+    ("JavaScript exchanges streams", |cluster| Box::pin(streams::javascript_to_rust(cluster))),
     ("a ping is answered", |cluster| Box::pin(discovery::ping(cluster))),
     ("the load is gossiped", |cluster| Box::pin(discovery::load(cluster))),
 ];
