@@ -8,7 +8,7 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, RetryPolicy};
 
 /// Every option of a broker, as a configuration file has them.
 ///
@@ -45,6 +45,11 @@ pub struct BrokerOptions {
     pub protocol: ProtocolVersion,
     /// Timeout of calls, in ms; 0 for none. Default: 0.
     pub request_timeout: Millis,
+    /// Whether and how failed calls are made again. Default: not at all.
+    #[serde(deserialize_with = "null_is_default")]
+    pub retry_policy: RetryPolicy,
+    /// Whether a stop waits for what still runs.
+    pub tracking: TrackingOptions,
     /// Deepest allowed nesting of calls; 0 for no limit. Default: 0.
     pub max_call_level: u32,
     /// Time between heartbeats, in s; 0 for none. Default: 10.
@@ -59,8 +64,27 @@ pub struct BrokerOptions {
     pub transit: TransitOptions,
     /// Whether the service `$node` exists. Default: true.
     pub internal_services: bool,
+    /// Whether the built-in middlewares exist; without them there is no
+    /// timeout, no retry, no error handler. Default: true.
+    pub internal_middlewares: bool,
+    /// Middlewares by name, or `{type, options}`; the first is the closest to
+    /// the handlers. Default: none.
+    pub middlewares: Vec<Value>,
     /// Told to other nodes. Default: empty.
     pub metadata: Object,
+}
+
+/// Whether a stop waits for what still runs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TrackingOptions {
+    /// Whether calls and events are tracked, unless a call says otherwise.
+    /// Default: false.
+    pub enabled: bool,
+    /// Longest wait, in ms; a service's setting `$shutdownTimeout` goes before
+    /// it. Default: 5000.
+    pub shutdown_timeout: Millis,
 }
 
 /// Options of the registry.
@@ -113,6 +137,8 @@ impl Default for BrokerOptions {
             serializer: None,
             protocol: ProtocolVersion::default(),
             request_timeout: Millis::default(),
+            retry_policy: RetryPolicy::default(),
+            tracking: TrackingOptions::default(),
             max_call_level: 0,
             heartbeat_interval: Seconds(Duration::from_secs(10)),
             heartbeat_timeout: Seconds(Duration::from_secs(30)),
@@ -120,8 +146,16 @@ impl Default for BrokerOptions {
             registry: RegistryOptions::default(),
             transit: TransitOptions::default(),
             internal_services: true,
+            internal_middlewares: true,
+            middlewares: Vec::new(),
             metadata: Object::new(),
         }
+    }
+}
+
+impl Default for TrackingOptions {
+    fn default() -> Self {
+        Self { enabled: false, shutdown_timeout: Millis(Duration::from_secs(5)) }
     }
 }
 
@@ -156,6 +190,8 @@ const ONLY_JAVASCRIPT: &[&str] = &[
     "ContextFactory",
     "skipProcessEventRegistration",
     "maxSafeObjectSize",
+    // Params are shared and never change.
+    "contextParamsCloning",
     // Dependencies are told of, not polled for.
     "dependencyInterval",
     "hotReload",
@@ -164,24 +200,24 @@ const ONLY_JAVASCRIPT: &[&str] = &[
     "replDelimiter",
 ];
 
+/// Keys whose values are functions, and where they are set.
+const ONLY_IN_CODE: &[(&str, &str)] = &[
+    ("errorHandler", "BrokerBuilder::error_handler"),
+    ("errorRegenerator", "BrokerBuilder::error_regenerator"),
+    ("uidGenerator", "BrokerBuilder::uid_generator"),
+];
+
 /// Keys of the reference that this version cannot honour. Ignoring them would
 /// hide that a feature is off.
 const NOT_SUPPORTED: &[&str] = &[
     "bulkhead",
     "cacher",
     "circuitBreaker",
-    "contextParamsCloning",
     "disableBalancer",
-    "errorHandler",
-    "errorRegenerator",
     "logLevel",
     "logger",
     "metrics",
-    "middlewares",
-    "retryPolicy",
     "tracing",
-    "tracking",
-    "uidGenerator",
     "validator",
 ];
 
@@ -200,16 +236,22 @@ impl BrokerOptions {
                 }
             }
         }
-        let unsupported = NOT_SUPPORTED.iter().find(|key| {
+        let is_set = |key: &str| {
             value.as_object().is_some_and(|options| options.get(key).is_some_and(Value::is_truthy))
-        });
+        };
+        if let Some((key, setter)) = ONLY_IN_CODE.iter().find(|(key, _)| is_set(key)) {
+            return Err(Error::options(format!(
+                "broker options: `{key}` is a function; set it with `{setter}`"
+            )));
+        }
+        let unsupported = NOT_SUPPORTED.iter().find(|key| is_set(key));
         if let Some(key) = unsupported {
             return Err(Error::options(format!(
                 "broker options: `{key}` is not supported yet; remove it"
             )));
         }
         if let Value::Object(options) = &mut value {
-            for key in NOT_SUPPORTED {
+            for key in NOT_SUPPORTED.iter().chain(ONLY_IN_CODE.iter().map(|(key, _)| key)) {
                 options.remove(key);
             }
         }
@@ -228,6 +270,14 @@ pub fn strict<T: DeserializeOwned>(what: &str, options: impl Into<Value>) -> Res
         return Err(Error::options(format!("{what}: expected an object, found {options:?}")));
     }
     options.into_type().map_err(|error| Error::options(format!("{what}: {error}")))
+}
+
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ProtocolVersion, D::Error> {
@@ -333,12 +383,16 @@ mod tests {
     fn units_are_those_of_the_reference() {
         let options = json!({
             "heartbeatInterval": 5, "heartbeatTimeout": "500ms", "requestTimeout": 1500,
+            "retryPolicy": {"enabled": true, "delay": 5, "maxDelay": "2s"},
             "protocol": "4", "registry": {"stopDelay": 0}, "transit": {"disableVersionCheck": true}
         });
         let options = BrokerOptions::from_value(options).unwrap();
         assert_eq!(options.heartbeat_interval.as_secs(), 5);
         assert_eq!(options.heartbeat_timeout.as_millis(), 500);
         assert_eq!(options.request_timeout.as_millis(), 1500);
+        let retry =
+            RetryPolicy::new().delay(Duration::from_millis(5)).max_delay(Duration::from_secs(2));
+        assert_eq!(options.retry_policy, retry);
         assert_eq!(options.protocol, ProtocolVersion::V4);
         assert!(options.registry.stop_delay.is_zero());
         assert!(options.transit.disable_version_check);
@@ -357,14 +411,16 @@ mod tests {
         check(json!({"requestTimeout": -1}), "is no duration");
         check(json!({"protocol": 3}), "must be 4 or 5");
         check(json!({"cacher": "Memory"}), "`cacher` is not supported yet");
+        check(json!({"errorHandler": "x"}), "set it with `BrokerBuilder::error_handler`");
         check(json!([]), "expected an object");
     }
 
     #[test]
     fn javascript_only_keys_are_taken() {
-        BrokerOptions::from_value(
-            json!({"hotReload": true, "dependencyInterval": 500, "metrics": false}),
-        )
+        BrokerOptions::from_value(json!({
+            "hotReload": true, "dependencyInterval": 500, "metrics": false,
+            "errorHandler": null, "retryPolicy": null, "contextParamsCloning": true
+        }))
         .unwrap();
     }
 }

@@ -1,19 +1,21 @@
 //! What a handler knows of its call: [`Context`].
 
 use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use moleculer_protocol::{NodeId, Object, PacketId, Payload, Value};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer, de::DeserializeOwned};
 use tokio::time::Instant;
 
 use crate::{
     Error, ErrorKind, Result,
     body::BodyStream,
-    broker::{Call, Emit, Own, ServiceBroker},
+    broker::{Call, CallOptions, Emit, Own, ServiceBroker},
     registry::{ActionEndpoint, EventEndpoint},
     service::ServiceHandle,
 };
@@ -22,6 +24,10 @@ use crate::{
 ///
 /// Calls and events made through it inherit request id, level, caller, meta
 /// and deadline.
+///
+/// Of the reference's context these have no counterpart: `copy` and
+/// `paramsCloning`, since params are shared and never change; `needAck` and
+/// `ackID`, which nothing reads.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
@@ -83,12 +89,26 @@ pub(crate) struct Extra {
     pub(crate) headers: Object,
     pub(crate) response_headers: Mutex<Object>,
     pub(crate) tracing: Option<bool>,
+    pub(crate) retries: Option<u32>,
+    /// Whether a stop waits for the call, where that differs from the default.
+    pub(crate) tracking: Option<bool>,
+    /// The node that the call asks for.
+    pub(crate) node: Option<NodeId>,
+    /// How often the call was made before.
+    pub(crate) attempt: u32,
+    /// Whether a node above retries: what is below should not.
+    pub(crate) within_retry: bool,
+    /// Shared by the attempts of a call.
+    pub(crate) locals: OnceLock<Arc<Mutex<Locals>>>,
     /// What the call or the packet asks for; zero switches the timeout off.
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: OnceLock<Deadline>,
     /// Remains, empty, when the stream has been taken.
     pub(crate) stream: Option<Mutex<Option<BodyStream>>>,
 }
+
+/// Values by their types.
+pub(crate) type Locals = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
 
 /// When a call started and how long it may take.
 #[derive(Clone, Copy)]
@@ -162,6 +182,56 @@ impl Context {
             extra: init.extra.map_or_else(OnceLock::new, OnceLock::from),
             level,
         }))
+    }
+
+    /// The context of another attempt of this call: a new id, but the same
+    /// request.
+    pub(crate) fn again(
+        &self,
+        endpoint: &Arc<ActionEndpoint>,
+        params: Payload,
+        options: CallOptions,
+    ) -> Self {
+        let extra = self.0.extra.get();
+        let (meta, mut copy) = options.split();
+        copy.request_id = Some(self.request_id());
+        copy.parent_id = extra.and_then(|extra| extra.parent_id.clone());
+        copy.tracing = extra.and_then(|extra| extra.tracing);
+        copy.within_retry = extra.is_some_and(|extra| extra.within_retry);
+        copy.attempt = self.attempt() + 1;
+        if let Some(locals) = extra.and_then(|extra| extra.locals.get()) {
+            copy.locals = OnceLock::from(locals.clone());
+        }
+        Self(Arc::new(Inner {
+            target: Target::Action(endpoint.clone()),
+            params: Mutex::new(Some(params)),
+            meta: Mutex::new(meta),
+            parent: self.0.parent.clone(),
+            extra: OnceLock::from(copy),
+            level: self.0.level,
+        }))
+    }
+
+    /// What the call asked for, and what it has in its metadata now.
+    pub(crate) fn call_options(&self) -> CallOptions {
+        let mut options = CallOptions { meta: self.meta(), ..CallOptions::default() };
+        if let Some(extra) = self.0.extra.get() {
+            options.timeout = extra.timeout;
+            options.retries = extra.retries;
+            options.tracking = extra.tracking;
+            options.node.clone_from(&extra.node);
+            options.headers.clone_from(&extra.headers);
+            options.caller.clone_from(&extra.caller);
+        }
+        options
+    }
+
+    /// Takes over what another attempt leaves behind.
+    pub(crate) fn take_over(&self, attempt: &Self) {
+        self.merge_meta(attempt.meta());
+        for (key, value) in attempt.response_headers() {
+            self.set_response_header(key, value);
+        }
     }
 
     /// Id of this call; the same on the callee's node.
@@ -272,7 +342,7 @@ impl Context {
     }
 
     /// Replaces the params, in a hook or middleware that runs before the handler.
-    pub fn set_params(&self, params: impl serde::Serialize + Send + Sync + 'static) {
+    pub fn set_params(&self, params: impl Serialize + Send + Sync + 'static) {
         *self.lock_params() = Some(Payload::new(params));
     }
 
@@ -355,6 +425,47 @@ impl Context {
         lock(&self.extra().response_headers).insert(key, value);
     }
 
+    /// Keeps a value with this call, in place of one of the same type. It goes
+    /// to no other call and no other node: middlewares leave handlers
+    /// something with it.
+    ///
+    /// ```
+    /// # fn example(ctx: &moleculer_core::Context) {
+    /// #[derive(Clone, PartialEq, Debug)]
+    /// struct Tenant(u32);
+    ///
+    /// ctx.set_local(Tenant(5));
+    /// assert_eq!(ctx.local::<Tenant>(), Some(Tenant(5)));
+    /// # }
+    /// ```
+    pub fn set_local<T: Clone + Send + Sync + 'static>(&self, value: T) {
+        let locals = self.extra().locals.get_or_init(Arc::default);
+        lock(locals).insert(TypeId::of::<T>(), Box::new(value));
+    }
+
+    /// A clone of the value of this type that the call has.
+    pub fn local<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        let locals = self.0.extra.get()?.locals.get()?;
+        lock(locals).get(&TypeId::of::<T>())?.downcast_ref().cloned()
+    }
+
+    /// How long the call may take in all: what it, its action or the broker
+    /// asks for. `None` for no limit.
+    pub fn timeout(&self) -> Option<Duration> {
+        let effective = self.deadline().map(|deadline| deadline.timeout);
+        effective.or_else(|| self.asked_timeout()).filter(|timeout| !timeout.is_zero())
+    }
+
+    /// How often the call may be made again, if it asks for that itself.
+    pub fn retries(&self) -> Option<u32> {
+        self.0.extra.get().and_then(|extra| extra.retries)
+    }
+
+    /// How often the call was made before, because it failed.
+    pub fn attempt(&self) -> u32 {
+        self.0.extra.get().map_or(0, |extra| extra.attempt)
+    }
+
     /// The service whose handler runs.
     ///
     /// # Errors
@@ -376,7 +487,7 @@ impl Context {
     pub fn call_own<'a, R>(
         &'a self,
         action: &'a str,
-        params: impl serde::Serialize + Send + Sync + 'static,
+        params: impl Serialize + Send + Sync + 'static,
     ) -> Call<'a, R> {
         Call::new(action, Payload::new(params)).within(self).own(Own::OfContext)
     }
@@ -398,7 +509,7 @@ impl Context {
     pub fn call<'a, R>(
         &'a self,
         action: &'a str,
-        params: impl serde::Serialize + Send + Sync + 'static,
+        params: impl Serialize + Send + Sync + 'static,
     ) -> Call<'a, R> {
         Call::new(action, Payload::new(params)).within(self)
     }
@@ -407,7 +518,7 @@ impl Context {
     pub fn emit<'a>(
         &'a self,
         event: &'a str,
-        data: impl serde::Serialize + Send + Sync + 'static,
+        data: impl Serialize + Send + Sync + 'static,
     ) -> Emit<'a> {
         Emit::new(event, Payload::new(data), EventKind::Emit).within(self)
     }
@@ -416,7 +527,7 @@ impl Context {
     pub fn broadcast<'a>(
         &'a self,
         event: &'a str,
-        data: impl serde::Serialize + Send + Sync + 'static,
+        data: impl Serialize + Send + Sync + 'static,
     ) -> Emit<'a> {
         Emit::new(event, Payload::new(data), EventKind::Broadcast).within(self)
     }
@@ -425,13 +536,33 @@ impl Context {
     pub fn broadcast_local<'a>(
         &'a self,
         event: &'a str,
-        data: impl serde::Serialize + Send + Sync + 'static,
+        data: impl Serialize + Send + Sync + 'static,
     ) -> Emit<'a> {
         Emit::new(event, Payload::new(data), EventKind::BroadcastLocal).within(self)
     }
 
     pub(crate) fn extra(&self) -> &Extra {
         self.0.extra.get_or_init(Box::default)
+    }
+
+    pub(crate) fn tracking(&self) -> Option<bool> {
+        self.0.extra.get().and_then(|extra| extra.tracking)
+    }
+
+    pub(crate) fn parent(&self) -> Option<&Self> {
+        self.0.parent.as_ref()
+    }
+
+    /// Whether a caller above makes its call again.
+    pub(crate) fn within_retry(&self) -> bool {
+        self.0.extra.get().is_some_and(|extra| extra.within_retry)
+            || self.0.parent.as_ref().is_some_and(|p| p.attempt() > 0 || p.within_retry())
+    }
+
+    /// Whether another node made the request.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let peer = self.0.extra.get().and_then(|extra| extra.peer.get());
+        peer.is_some_and(|peer| peer != self.endpoint_node())
     }
 
     /// What the call or the packet asked for.
@@ -524,6 +655,63 @@ impl fmt::Debug for Context {
             .field("event", &self.event())
             .field("level", &self.level())
             .finish_non_exhaustive()
+    }
+}
+
+/// For logs and tools: the members that the reference's `toJSON` has.
+impl Serialize for Context {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |text: Option<&str>| Value::from(text);
+        let mut object = Object::from([
+            ("id", Value::from(self.id().to_string())),
+            ("nodeID", self.node_id().as_str().into()),
+        ]);
+        let service = match &self.0.target {
+            Target::Action(endpoint) => {
+                object.insert("action", Object::from([("name", &*endpoint.name)]));
+                &endpoint.service
+            }
+            Target::Event(target) => {
+                object.insert("event", Object::from([("name", &*target.endpoint.def.name)]));
+                &target.endpoint.service
+            }
+        };
+        // That of another node is not known as an instance.
+        if service.local {
+            let mut members = Object::from([("name", service.info.name.as_str())]);
+            if let Some(version) = &service.info.version {
+                members.insert("version", version.clone());
+            }
+            members.insert("fullName", &*service.full_name);
+            object.insert("service", members);
+        }
+        let ms = self.timeout().map(|timeout| timeout.as_secs_f64() * 1e3);
+        let options = [("timeout", Value::from(ms)), ("retries", self.retries().into())];
+        object.insert("options", Object::from(options));
+        object.insert("parentID", text(self.parent_id().map(|id| id.to_string()).as_deref()));
+        object.insert("caller", text(self.caller().as_deref()));
+        object.insert("level", self.level());
+        object.insert("params", self.payload().to_value().unwrap_or_default());
+        object.insert("meta", self.meta());
+        object.insert("headers", self.headers());
+        object.insert("responseHeaders", self.response_headers());
+        object.insert("requestID", self.request_id().to_string());
+        object.insert("tracing", self.tracing());
+        // Members that exist in the reference alone, or come with a feature.
+        for key in ["span", "needAck", "ackID"] {
+            object.insert(key, Value::Null);
+        }
+        let event = self.event_kind().map(EventKind::as_str);
+        object.insert("eventName", text(event.map(|_| self.event())));
+        object.insert("eventType", text(event));
+        let groups = match &self.0.target {
+            Target::Event(target) => target.groups.as_deref(),
+            Target::Action(_) => None,
+        };
+        let groups = groups.map(|groups| groups.iter().map(|g| Value::from(&**g)).collect());
+        object.insert("eventGroups", groups.map_or(Value::Null, Value::Array));
+        object.insert("cachedResult", false);
+        object.serialize(serializer)
     }
 }
 

@@ -17,26 +17,37 @@ mod secrets;
 mod service;
 pub mod strategy;
 mod system;
+#[cfg(feature = "tower")]
+mod tower;
 mod transit;
 mod transporter;
 
 pub use moleculer_protocol as protocol;
-pub use moleculer_protocol::{NodeId, Object, PacketId, Payload, ProtocolVersion, Value};
+pub use moleculer_protocol::{
+    NodeId, Object, PacketId, Payload, ProtocolVersion, Value, WireError,
+};
 
 pub use self::{
     body::{Body, BodyStream, ByteStream, FromBody, IntoBody, ObjectStream},
     broker::{
-        BrokerBuilder, Call, CallFuture, Emit, EmitFuture, Pong, Response, ServiceBroker,
-        ServiceStatus, Subscription,
+        BrokerBuilder, Call, CallFuture, CallOptions, CallRequest, Emit, EmitFuture, EmitRequest,
+        MultiCall, MultiCallMap, Pong, Response, ServiceBroker, ServiceStatus, Subscription,
+        WeakBroker,
     },
-    config::{BrokerOptions, Millis, RegistryOptions, Seconds, TransitOptions, strict},
+    config::{
+        BrokerOptions, Millis, RegistryOptions, Seconds, TrackingOptions, TransitOptions, strict,
+    },
     context::{Context, EventKind},
     discoverer::{Discoverer, DynDiscoverer, LocalDiscoverer},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, ErrorRegenerator, Result},
     host::{Delivery, Flow, Host, NodeView, PeerAddress},
-    middleware::{ActionSite, Chain, EventSite, Middleware},
+    middleware::{
+        ActionSite, BytesFn, CallFn, Chain, EmitFn, ErrorInfo, EventSite, MessageFn, Middleware,
+        PublishFn, RetryPolicy,
+    },
     plugins::{
-        IntoTransporter, PluginSource, Plugins, SerializerPlugin, StrategyPlugin, TransporterPlugin,
+        IntoTransporter, MiddlewarePlugin, PluginSource, Plugins, SerializerPlugin, StrategyPlugin,
+        TransporterPlugin,
     },
     random::RandomSource,
     service::{
@@ -49,6 +60,9 @@ pub use self::{
         TransporterCapabilities, TryPublishError,
     },
 };
+
+#[cfg(feature = "tower")]
+pub use self::tower::{ActionCall, ActionClient, ActionService, TowerLayer};
 
 /// For the output of `moleculer-macros` only; no stable interface.
 #[doc(hidden)]

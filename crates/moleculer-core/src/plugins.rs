@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use moleculer_protocol::{JsonSerializer, Object, Serializer, Value};
 
 use crate::{
-    Error, Result,
+    Error, Middleware, Result,
     config::strict,
     strategy::{CpuUsage, Latency, Random, RoundRobin, Shard, Strategy},
     transporter::{DynTransporter, Transporter},
@@ -21,6 +21,7 @@ pub struct Plugins {
     transporters: Vec<TransporterPlugin>,
     serializers: Vec<SerializerPlugin>,
     strategies: Vec<StrategyPlugin>,
+    middlewares: Vec<MiddlewarePlugin>,
     /// Names that exist, and the feature that compiles them in.
     missing: Vec<(&'static str, &'static str)>,
 }
@@ -52,6 +53,15 @@ pub struct StrategyPlugin {
     pub name: &'static str,
     /// Makes the pattern of its instances.
     pub build: fn(Object) -> Result<Arc<dyn Strategy>>,
+}
+
+/// A middleware that can be chosen by name.
+#[derive(Clone, Copy, Debug)]
+pub struct MiddlewarePlugin {
+    /// The name in configuration, in the reference's spelling; case does not matter.
+    pub name: &'static str,
+    /// Makes one.
+    pub build: fn(Object) -> Result<Arc<dyn Middleware>>,
 }
 
 /// What configuration says of a plug-in besides its name.
@@ -91,6 +101,13 @@ impl Plugins {
     #[must_use]
     pub fn strategy(mut self, plugin: StrategyPlugin) -> Self {
         self.strategies.push(plugin);
+        self
+    }
+
+    /// Adds a middleware.
+    #[must_use]
+    pub fn middleware(mut self, plugin: MiddlewarePlugin) -> Self {
+        self.middlewares.push(plugin);
         self
     }
 
@@ -160,6 +177,22 @@ impl Plugins {
             None => {
                 let known = self.strategies.iter().map(|plugin| plugin.name);
                 Err(self.unknown("strategy", &name, None, known))
+            }
+        }
+    }
+
+    /// Makes the middleware that `choice` names: a name or `{type, options}`.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_transporter`](Self::make_transporter).
+    pub fn make_middleware(&self, choice: &Value) -> Result<Arc<dyn Middleware>> {
+        let (name, options) = split("middleware", choice)?;
+        match self.middlewares.iter().find(|plugin| plugin.name.eq_ignore_ascii_case(&name)) {
+            Some(plugin) => (plugin.build)(options),
+            None => {
+                let known = self.middlewares.iter().map(|plugin| plugin.name);
+                Err(self.unknown("middleware", &name, None, known))
             }
         }
     }
@@ -326,6 +359,26 @@ mod tests {
         check(json!("kafka"), "Invalid transporter type 'kafka'. (known are Fake)");
         check(json!("nats://h"), "enable the feature `transporter-nats`");
         check(json!(5), "must be a name");
+    }
+
+    #[test]
+    fn middlewares_by_name() {
+        #[derive(Debug)]
+        struct Nothing;
+        impl Middleware for Nothing {}
+        let plugins = Plugins::core().middleware(MiddlewarePlugin {
+            name: "Transmit.Nothing",
+            build: |options| no_options("Nothing", &options).map(|()| Arc::new(Nothing) as _),
+        });
+        let made = plugins.make_middleware(&"transmit.nothing".into()).unwrap();
+        assert!(made.name().ends_with("Nothing"));
+        let options = json!({"type": "Transmit.Nothing", "options": {"x": 1}});
+        assert!(plugins.make_middleware(&options.into()).is_err());
+        let error = plugins.make_middleware(&"Cache".into()).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "Invalid middleware type 'Cache'. (known are Transmit.Nothing)"
+        );
     }
 
     #[test]

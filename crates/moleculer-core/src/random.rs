@@ -1,6 +1,9 @@
 //! Randomness that a seed decides: [`RandomSource`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use moleculer_protocol::{NodeId, PacketId};
 
@@ -69,14 +72,22 @@ impl RandomSource {
 pub(crate) struct IdSource {
     seed: [u64; 2],
     count: AtomicU64,
+    /// The user's generator takes the place of all that.
+    custom: Option<UidGenerator>,
 }
 
+/// What [`BrokerBuilder::uid_generator`](crate::BrokerBuilder::uid_generator) sets.
+pub(crate) type UidGenerator = Arc<dyn Fn() -> String + Send + Sync>;
+
 impl IdSource {
-    pub(crate) fn new(random: &RandomSource) -> Self {
-        Self { seed: [random.next(), random.next()], count: AtomicU64::new(0) }
+    pub(crate) fn new(random: &RandomSource, custom: Option<UidGenerator>) -> Self {
+        Self { seed: [random.next(), random.next()], count: AtomicU64::new(0), custom }
     }
 
     pub(crate) fn next(&self) -> PacketId {
+        if let Some(generate) = &self.custom {
+            return PacketId::from(generate().as_str());
+        }
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let high = mix(self.seed[0].wrapping_add(count));
         let low = mix(self.seed[1] ^ high.rotate_left(32)).wrapping_add(count);
@@ -104,7 +115,7 @@ mod tests {
 
     #[test]
     fn ids_differ_and_look_like_uuids() {
-        let ids = IdSource::new(&RandomSource::default());
+        let ids = IdSource::new(&RandomSource::default(), None);
         let all: HashSet<String> = (0..10_000).map(|_| ids.next().to_string()).collect();
         assert_eq!(all.len(), 10_000);
         assert!(all.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'4'));
@@ -114,7 +125,7 @@ mod tests {
     fn a_seed_decides_and_nodes_differ() {
         let ids = |node: &str| {
             let source = RandomSource::for_node(1, &node.into());
-            [source.uuid(), IdSource::new(&source).next().to_string()]
+            [source.uuid(), IdSource::new(&source, None).next().to_string()]
         };
         assert_eq!(ids("a"), ids("a"));
         assert_ne!(ids("a"), ids("b"));

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::ready;
 use moleculer_protocol::{JsonSerializer, NodeId, ProtocolVersion, Serializer};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -17,12 +18,13 @@ use super::{
     ping::Pings,
 };
 use crate::{
-    BrokerOptions, Error, IntoService, IntoTransporter, Middleware, Object, Plugins, RandomSource,
-    Result, Service, Value,
+    Body, BrokerOptions, CallFn, EmitFn, Error, ErrorInfo, ErrorRegenerator, IntoService,
+    IntoTransporter, Middleware, Object, Plugins, RandomSource, Result, RetryPolicy, Service,
+    Value,
     config::Millis,
     internal,
-    middleware::{ActionHook, Debounce, Middlewares, Throttle, Timeout},
-    random::IdSource,
+    middleware::{ErrorHandler, Hooks, Middlewares, builtin},
+    random::{IdSource, UidGenerator},
     registry::{Identity, Registry},
     service::run_lifecycle,
     strategy::{Strategies, StrategyChoice},
@@ -50,6 +52,9 @@ pub struct BrokerBuilder {
     seed: Option<u64>,
     middlewares: Vec<Arc<dyn Middleware>>,
     services: Vec<Service>,
+    error_handler: Option<ErrorHandler>,
+    regenerator: Option<Arc<dyn ErrorRegenerator>>,
+    uid_generator: Option<UidGenerator>,
     created: Vec<CreatedHandler>,
     handlers: Handlers,
 }
@@ -69,6 +74,9 @@ impl BrokerBuilder {
             seed: None,
             middlewares: Vec::new(),
             services: Vec::new(),
+            error_handler: None,
+            regenerator: None,
+            uid_generator: None,
             created: Vec::new(),
             handlers: Handlers::default(),
         }
@@ -105,6 +113,22 @@ impl BrokerBuilder {
     /// Sets the default timeout of calls. Default: none.
     pub fn request_timeout(self, timeout: Duration) -> Self {
         self.set(move |options| options.request_timeout = Millis(timeout))
+    }
+
+    /// Sets whether and how failed calls are made again. Default: not at all.
+    pub fn retry(self, policy: RetryPolicy) -> Self {
+        self.set(|options| options.retry_policy = policy)
+    }
+
+    /// Sets whether a stop waits for what still runs, and how long at most;
+    /// `None` for not at all. Default: `None`.
+    pub fn tracking(self, shutdown_timeout: Option<Duration>) -> Self {
+        self.set(move |options| {
+            options.tracking.enabled = shutdown_timeout.is_some();
+            if let Some(timeout) = shutdown_timeout {
+                options.tracking.shutdown_timeout = Millis(timeout);
+            }
+        })
     }
 
     /// Sets whether this node's own actions are preferred. Default: true.
@@ -152,9 +176,44 @@ impl BrokerBuilder {
         self.set(|options| options.serializer = Some(name))
     }
 
-    /// Adds a middleware; the first one added is the closest to the handlers.
+    /// Adds a middleware; the first one added is the closest to the handlers
+    /// (but for those that the options name: they are closer still).
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
         self.middlewares.push(Arc::new(middleware));
+        self
+    }
+
+    /// Sets what gets every error of an action or event before its caller
+    /// does: what it returns is the result. Default: errors stay as they are.
+    ///
+    /// ```
+    /// use moleculer_core::{BrokerBuilder, ErrorInfo, Plugins};
+    ///
+    /// let broker = BrokerBuilder::new(Plugins::core()).error_handler(|error, info| {
+    ///     if let ErrorInfo::Action(ctx) = info {
+    ///         eprintln!("{} failed: {error}", ctx.action());
+    ///     }
+    ///     Err(error)
+    /// });
+    /// ```
+    pub fn error_handler(
+        mut self,
+        handler: impl Fn(Error, &ErrorInfo<'_>) -> Result<Body> + Send + Sync + 'static,
+    ) -> Self {
+        self.error_handler = Some(ErrorHandler::new(handler));
+        self
+    }
+
+    /// Sets how errors of your own classes travel between nodes.
+    pub fn error_regenerator(mut self, regenerator: impl ErrorRegenerator) -> Self {
+        self.regenerator = Some(Arc::new(regenerator));
+        self
+    }
+
+    /// Sets what makes the ids of contexts and events; they must be unique in
+    /// the whole network. Default: random UUIDs.
+    pub fn uid_generator(mut self, generate: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.uid_generator = Some(Arc::new(generate));
         self
     }
 
@@ -240,11 +299,14 @@ impl BrokerBuilder {
             services.insert(0, internal::service());
         }
         let tasks = Tasks::default();
-        let mut middlewares = self.middlewares;
-        middlewares.push(Arc::new(ActionHook));
-        middlewares.push(Arc::new(Timeout { default: *options.request_timeout }));
-        middlewares.push(Arc::new(Debounce { tasks: tasks.clone() }));
-        middlewares.push(Arc::new(Throttle));
+        let mut middlewares = options
+            .middlewares
+            .iter()
+            .map(|choice| self.plugins.make_middleware(choice))
+            .collect::<Result<Vec<_>>>()?;
+        middlewares.extend(self.middlewares);
+        middlewares.extend(builtin(&options, &tasks, self.error_handler.clone()));
+        let middlewares = Middlewares(middlewares);
 
         let random = self
             .seed
@@ -260,9 +322,12 @@ impl BrokerBuilder {
         };
         let inner = Arc::new_cyclic(|inner: &Weak<Inner>| {
             let weak = WeakBroker(inner.clone());
-            let middlewares = Middlewares(middlewares);
             Inner {
-                registry: Registry::new(identity, &options, middlewares, strategies, weak),
+                hooks: hooks(&middlewares, &weak),
+                registry: Registry::new(identity, &options, middlewares.clone(), strategies, weak),
+                middlewares,
+                error_handler: self.error_handler,
+                regenerator: self.regenerator,
                 options,
                 node_id,
                 instance_id,
@@ -274,7 +339,7 @@ impl BrokerBuilder {
                 handlers: self.handlers,
                 services_changed: Notify::new(),
                 failure: Mutex::new(None),
-                ids: IdSource::new(&random),
+                ids: IdSource::new(&random, self.uid_generator),
                 random,
                 bus: Bus::default(),
                 pings: Pings::default(),
@@ -289,6 +354,7 @@ impl BrokerBuilder {
         for service in services {
             broker.add_service(service)?;
         }
+        broker.0.middlewares.created(&broker);
         for created in self.created {
             created(&broker)?;
         }
@@ -303,6 +369,24 @@ impl std::fmt::Debug for BrokerBuilder {
             .field("services", &self.services)
             .finish_non_exhaustive()
     }
+}
+
+/// The broker's functions with what middlewares wrap around them.
+fn hooks(middlewares: &Middlewares, broker: &WeakBroker) -> Hooks {
+    let here = broker.clone();
+    let call: CallFn = Arc::new(move |request| match here.upgrade() {
+        Some(broker) => request.run(&broker),
+        None => Box::pin(ready(Err(super::stopped()))),
+    });
+    let here = broker.clone();
+    let emit: EmitFn = Arc::new(move |request| {
+        let sent = here.upgrade().ok_or_else(super::stopped);
+        match sent.and_then(|broker| request.run(&broker)) {
+            Ok(running) => Box::pin(running),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    });
+    middlewares.hooks(&call, &emit)
 }
 
 fn default_node_id() -> String {

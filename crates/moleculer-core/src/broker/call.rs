@@ -4,17 +4,18 @@ use std::{
     fmt,
     marker::PhantomData,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{self, Poll},
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use moleculer_protocol::{NodeId, Object, PacketId, Payload, Value};
+use serde::Serialize;
 
 use super::ServiceBroker;
 use crate::{
-    Body, BodyStream, Context, Error, ErrorKind, FromBody, Result,
+    Body, BodyStream, CallFn, Context, Error, ErrorInfo, ErrorKind, FromBody, Result, Visibility,
     context::Extra,
     registry::{ActionEndpoint, Lookup},
     service::Instance,
@@ -55,25 +56,50 @@ pub(super) enum Via<'a> {
 }
 
 /// Whose own action is called, past the registry.
+#[derive(Clone)]
 pub(crate) enum Own {
     Service(Arc<Instance>),
     /// That of the context in which the call is made.
     OfContext,
 }
 
-/// What few calls ask for.
-#[derive(Default)]
-struct CallOptions {
-    own: Option<Own>,
-    timeout: Option<Duration>,
-    node: Option<NodeId>,
-    meta: Object,
-    headers: Object,
-    request_id: Option<PacketId>,
-    stream: Option<BodyStream>,
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Own")
+    }
+}
+
+/// What a call may ask for; the methods of [`Call`] set it.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// See [`Call::timeout`].
+    pub timeout: Option<Duration>,
+    /// See [`Call::retries`].
+    pub retries: Option<u32>,
+    /// See [`Call::node`].
+    pub node: Option<NodeId>,
+    /// See [`Call::meta`].
+    pub meta: Object,
+    /// See [`Call::header`].
+    pub headers: Object,
+    /// See [`Call::request_id`].
+    pub request_id: Option<PacketId>,
+    /// See [`Call::caller`].
+    pub caller: Option<Arc<str>>,
+    /// See [`Call::tracking`].
+    pub tracking: Option<bool>,
+    pub(crate) stream: StreamSlot,
+    pub(crate) own: Option<Own>,
 }
 
 impl<'a, R> Call<'a, R> {
+    /// A call that nobody makes yet, for
+    /// [`ServiceBroker::mcall`](crate::ServiceBroker::mcall).
+    pub fn to(action: &'a str, params: impl Serialize + Send + Sync + 'static) -> Self {
+        Self::new(action, Payload::new(params))
+    }
+
     pub(crate) fn new(action: &'a str, params: Payload) -> Self {
         let request = Request { via: None, action, params, options: None };
         Self { request, result: PhantomData }
@@ -89,6 +115,20 @@ impl<'a, R> Call<'a, R> {
         self
     }
 
+    pub(super) fn via(mut self, via: Via<'a>) -> Self {
+        self.request.via.get_or_insert(via);
+        self
+    }
+
+    pub(super) fn action(&self) -> &'a str {
+        self.request.action
+    }
+
+    /// Takes options over, unless it has some.
+    pub(super) fn default_options(self, options: &CallOptions) -> Self {
+        if self.request.options.is_some() { self } else { self.options(options.clone()) }
+    }
+
     fn set(mut self, set: impl FnOnce(&mut CallOptions)) -> Self {
         set(self.request.options.get_or_insert_default());
         self
@@ -102,6 +142,13 @@ impl<'a, R> Call<'a, R> {
     /// action's timeout, else the broker's.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|options| options.timeout = Some(timeout))
+    }
+
+    /// Limits how often the call is made again when it fails; zero for never.
+    /// It counts only where calls are retried at all: see
+    /// [`RetryPolicy`](crate::RetryPolicy).
+    pub fn retries(self, retries: u32) -> Self {
+        self.set(|options| options.retries = Some(retries))
     }
 
     /// Calls the action of this node, whatever the balance says.
@@ -131,7 +178,28 @@ impl<'a, R> Call<'a, R> {
     /// [`ObjectStream`](crate::ObjectStream). The handler pulls it; it is
     /// dropped with the call.
     pub fn stream(self, stream: impl Into<BodyStream>) -> Self {
-        self.set(|options| options.stream = Some(stream.into()))
+        let stream = stream.into();
+        self.set(|options| options.stream = Some(Arc::new(Mutex::new(Some(stream)))))
+    }
+
+    /// Sets who makes the call, instead of the service of the calling
+    /// context.
+    pub fn caller(self, caller: impl Into<Arc<str>>) -> Self {
+        self.set(|options| options.caller = Some(caller.into()))
+    }
+
+    /// Sets whether a stop waits for this call. Default: the broker option
+    /// `tracking`.
+    pub fn tracking(self, tracked: bool) -> Self {
+        self.set(|options| options.tracking = Some(tracked))
+    }
+
+    /// Sets all options at once, but not the stream.
+    pub fn options(self, all: CallOptions) -> Self {
+        self.set(|options| {
+            let (stream, own) = (options.stream.take(), options.own.take());
+            *options = CallOptions { stream, own, ..all };
+        })
     }
 
     /// Awaits the metadata and headers as well as the value.
@@ -143,7 +211,8 @@ impl<'a, R> Call<'a, R> {
     where
         R: FromBody,
     {
-        let (running, ctx) = match self.request.start(true) {
+        let seen = Seen::default();
+        let (running, ctx) = match self.request.start(true, Some(&seen)) {
             State::Running { running, ctx } => (running, ctx),
             State::Failed(error) => return Err(error.unwrap_or_else(super::stopped)),
         };
@@ -152,34 +221,82 @@ impl<'a, R> Call<'a, R> {
             ctx.merge_into_parent();
         }
         let value = R::from_body(result?)?;
-        let (meta, headers) =
-            ctx.map(|ctx| (ctx.meta(), ctx.response_headers())).unwrap_or_default();
+        let (meta, headers) = ctx
+            .as_ref()
+            .or_else(|| seen.get())
+            .map(|ctx| (ctx.meta(), ctx.response_headers()))
+            .unwrap_or_default();
         Ok(Response { value, meta, headers })
     }
 }
 
 impl Request<'_> {
-    /// Finds the endpoint, makes the context and starts the chain.
-    fn start(&mut self, keep: bool) -> State {
+    /// Finds the endpoint, makes the context and starts the chain. With
+    /// `keep` the context is needed afterwards; `seen` gets it when the call
+    /// goes through a middleware.
+    fn start(&mut self, keep: bool, seen: Option<&Seen>) -> State {
         match self.via {
-            Some(Via::Broker(broker)) => self.run(broker, None, keep),
-            Some(Via::Context(ctx)) => match self.inherit(ctx) {
-                Ok(broker) => self.run(&broker, Some(ctx), true),
+            Some(Via::Broker(broker)) => match self.hook(broker) {
+                None => self.run(broker, None, keep),
+                Some(hook) => self.run_hooked(hook, None, seen),
+            },
+            Some(Via::Context(ctx)) => match ctx.broker() {
+                Ok(broker) => match self.hook(&broker) {
+                    None => self.run_within(&broker, ctx),
+                    Some(hook) => self.run_hooked(hook, Some(ctx), seen),
+                },
                 Err(error) => State::Failed(Some(error)),
             },
-            None => State::Failed(Some(super::stopped())),
+            None => State::Failed(Some(Error::internal(format!(
+                "nobody makes the call of '{}'; give it to `mcall`, or use `broker.call`",
+                self.action
+            )))),
+        }
+    }
+
+    /// What middlewares wrap around the making of calls; a service's own
+    /// action is called past them.
+    #[inline]
+    fn hook<'b>(&self, broker: &'b ServiceBroker) -> Option<&'b CallFn> {
+        let hook = broker.inner().hooks.call.as_ref()?;
+        let own = self.options.as_ref().is_some_and(|options| options.own.is_some());
+        (!own).then_some(hook)
+    }
+
+    /// Hands the call over to the middlewares that wrap the making of calls.
+    #[cold]
+    fn run_hooked(
+        &mut self,
+        hook: &CallFn,
+        parent: Option<&Context>,
+        seen: Option<&Seen>,
+    ) -> State {
+        let request = CallRequest {
+            action: self.action.into(),
+            params: std::mem::take(&mut self.params),
+            options: self.options.take().map(|options| *options).unwrap_or_default(),
+            parent: parent.cloned(),
+            failed: None,
+            seen: seen.cloned().unwrap_or_default(),
+        };
+        State::Running { running: hook(request), ctx: None }
+    }
+
+    fn run_within(&mut self, broker: &ServiceBroker, parent: &Context) -> State {
+        match self.inherit(broker, parent) {
+            Ok(()) => self.run(broker, Some(parent), true),
+            Err(error) => State::Failed(Some(error)),
         }
     }
 
     /// Takes over what a call has from the one that makes it.
-    fn inherit(&mut self, parent: &Context) -> Result<ServiceBroker> {
-        let broker = parent.broker()?;
-        check_level(&broker, parent)?;
+    fn inherit(&mut self, broker: &ServiceBroker, parent: &Context) -> Result<()> {
+        check_level(broker, parent)?;
         let asked = self.options.as_ref().and_then(|options| options.timeout);
         if let Some(timeout) = parent.child_timeout(self.action, asked)? {
             self.options.get_or_insert_default().timeout = Some(timeout);
         }
-        Ok(broker)
+        Ok(())
     }
 
     #[inline]
@@ -199,10 +316,10 @@ impl Request<'_> {
         match found {
             Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
             Lookup::Unavailable if node.is_none() => {
-                self.fail(ErrorKind::ServiceNotAvailable, None)
+                self.fail(broker, ErrorKind::ServiceNotAvailable, None)
             }
             Lookup::Invalid(error) => State::Failed(Some(error)),
-            _ => self.fail(ErrorKind::ServiceNotFound, node.as_ref()),
+            _ => self.fail(broker, ErrorKind::ServiceNotFound, node.as_ref()),
         }
     }
 
@@ -223,7 +340,7 @@ impl Request<'_> {
         };
         match broker.registry().own_action(&instance, self.action) {
             Some(endpoint) => self.run_on(&endpoint, parent, keep),
-            None => self.fail(ErrorKind::ServiceNotFound, Some(broker.node_id())),
+            None => self.fail(broker, ErrorKind::ServiceNotFound, Some(broker.node_id())),
         }
     }
 
@@ -234,10 +351,9 @@ impl Request<'_> {
         parent: Option<&Context>,
         keep: bool,
     ) -> State {
-        let options = self.options.as_ref();
-        let chain = match options.and_then(|options| options.timeout) {
-            Some(_) => &endpoint.full,
-            None => &endpoint.plain,
+        let chain = match &self.options {
+            Some(options) if options.need_full_chain() => &endpoint.full,
+            _ => &endpoint.plain,
         };
         let options = self.options.take().map(|options| options.split());
         let params = std::mem::take(&mut self.params);
@@ -247,19 +363,184 @@ impl Request<'_> {
     }
 
     #[cold]
-    fn fail(&self, kind: ErrorKind, node: Option<&NodeId>) -> State {
-        State::Failed(Some(Error::about_action(kind, self.action, node)))
+    fn fail(&self, broker: &ServiceBroker, kind: ErrorKind, node: Option<&NodeId>) -> State {
+        let error = Error::about_action(kind, self.action, node);
+        let Some(handler) = &broker.inner().error_handler else {
+            return State::Failed(Some(error));
+        };
+        let info = ErrorInfo::Resolution { action: self.action, params: &self.params, node };
+        State::Running { running: Box::pin(ready(handler.handle(error, &info))), ctx: None }
     }
 }
 
+/// A call on its way through the middlewares that wrap the making of calls:
+/// see [`Middleware::call`](crate::Middleware::call).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CallRequest {
+    /// Full name of the action.
+    pub action: Arc<str>,
+    /// The params.
+    pub params: Payload,
+    /// What the call asks for.
+    pub options: CallOptions,
+    /// The context that makes the call.
+    pub parent: Option<Context>,
+    /// Set when the call is made again: the attempt before.
+    failed: Option<Context>,
+    seen: Seen,
+}
+
+impl ServiceBroker {
+    /// Makes the call of a failed context once more, through the balancer and
+    /// with all layers. What it leaves in the metadata goes to that context.
+    pub(crate) fn call_again(
+        &self,
+        failed: &Context,
+        params: Payload,
+    ) -> BoxFuture<'static, Result<Body>> {
+        let request = CallRequest {
+            action: failed.action().into(),
+            params,
+            options: failed.call_options(),
+            parent: failed.parent().cloned(),
+            failed: Some(failed.clone()),
+            seen: Seen::default(),
+        };
+        match &self.0.hooks.call {
+            None => request.run(self),
+            Some(hook) => hook(request),
+        }
+    }
+}
+
+/// Gets the context of a call once there is one.
+type Seen = Arc<OnceLock<Context>>;
+
+impl CallRequest {
+    /// The innermost layer: makes the call.
+    pub(super) fn run(mut self, broker: &ServiceBroker) -> BoxFuture<'static, Result<Body>> {
+        if let Some(failed) = self.failed.take() {
+            return self.run_again(broker, failed);
+        }
+        let mut request = Request {
+            via: None,
+            action: &self.action,
+            params: self.params,
+            options: Some(Box::new(self.options)),
+        };
+        let started = match &self.parent {
+            Some(parent) => request.run_within(broker, parent),
+            None => request.run(broker, None, true),
+        };
+        match started {
+            State::Running { running, ctx: Some(ctx) } => {
+                // A middleware may make the call again; the first one is seen.
+                self.seen.get_or_init(|| ctx.clone());
+                Box::pin(async move {
+                    let result = running.await;
+                    ctx.merge_into_parent();
+                    result
+                })
+            }
+            other => other.into_running(),
+        }
+    }
+}
+
+impl CallRequest {
+    fn run_again(
+        self,
+        broker: &ServiceBroker,
+        failed: Context,
+    ) -> BoxFuture<'static, Result<Body>> {
+        let Self { action, params, mut options, parent, .. } = self;
+        if let Some(parent) = &parent {
+            match parent.child_timeout(&action, options.timeout) {
+                Ok(timeout) => options.timeout = timeout,
+                Err(error) => return Box::pin(ready(Err(error))),
+            }
+        }
+        let node = options.node.clone();
+        let selection = Selection::of(&params, Some(&options.meta), parent.as_ref());
+        let kind = match find(broker, &action, node.as_ref(), &failed, &selection) {
+            Lookup::Found(endpoint) => return start_again(&endpoint, failed, params, options),
+            Lookup::Invalid(error) => return Box::pin(ready(Err(error))),
+            Lookup::Unavailable if node.is_none() => ErrorKind::ServiceNotAvailable,
+            _ => ErrorKind::ServiceNotFound,
+        };
+        let request = Request { via: None, action: &action, params, options: None };
+        request.fail(broker, kind, node.as_ref()).into_running()
+    }
+}
+
+fn start_again(
+    endpoint: &Arc<ActionEndpoint>,
+    failed: Context,
+    params: Payload,
+    options: CallOptions,
+) -> BoxFuture<'static, Result<Body>> {
+    let chain = if options.need_full_chain() { &endpoint.full } else { &endpoint.plain };
+    let ctx = failed.again(endpoint, params, options);
+    let running = chain(ctx.clone());
+    Box::pin(async move {
+        let result = running.await;
+        failed.take_over(&ctx);
+        result
+    })
+}
+
+/// The endpoint for another attempt.
+fn find(
+    broker: &ServiceBroker,
+    action: &str,
+    node: Option<&NodeId>,
+    failed: &Context,
+    selection: &Selection<'_>,
+) -> Lookup<Arc<ActionEndpoint>> {
+    // A private action is in no list.
+    let own = failed.action_endpoint();
+    if let Some(own) = own.filter(|own| own.def.visibility == Visibility::Private) {
+        return Lookup::Found(own.clone());
+    }
+    let actions = broker.registry().actions.pin();
+    let found = match node {
+        None => actions.choose(action, || *selection),
+        Some(node) => actions.on_node(action, node),
+    };
+    match found {
+        Lookup::Found(endpoint) => Lookup::Found(endpoint.clone()),
+        Lookup::Unavailable => Lookup::Unavailable,
+        Lookup::Unknown => Lookup::Unknown,
+        Lookup::Invalid(error) => Lookup::Invalid(error),
+    }
+}
+
+/// A stream goes to the first context that is made for the call; who makes
+/// the call again has none.
+pub(crate) type StreamSlot = Option<Arc<Mutex<Option<BodyStream>>>>;
+
+fn take_stream(slot: &StreamSlot) -> Option<BodyStream> {
+    slot.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
 impl CallOptions {
+    /// Whether layers have something to do that do nothing by default.
+    const fn need_full_chain(&self) -> bool {
+        self.timeout.is_some() || self.tracking.is_some()
+    }
+
     /// The metadata, and what the context keeps.
-    fn split(self) -> (Object, Box<Extra>) {
+    pub(crate) fn split(self) -> (Object, Box<Extra>) {
         let extra = Extra {
             timeout: self.timeout,
+            retries: self.retries,
+            node: self.node,
+            tracking: self.tracking,
             headers: self.headers,
             request_id: self.request_id,
-            stream: self.stream.map(|stream| Mutex::new(Some(stream))),
+            caller: self.caller,
+            stream: take_stream(&self.stream).map(|stream| Mutex::new(Some(stream))),
             ..Extra::default()
         };
         (self.meta, Box::new(extra))
@@ -281,7 +562,7 @@ impl<R: FromBody> IntoFuture for Call<'_, R> {
     type IntoFuture = CallFuture<R>;
 
     fn into_future(mut self) -> CallFuture<R> {
-        CallFuture { state: self.request.start(false), result: PhantomData }
+        CallFuture { state: self.request.start(false, None), result: PhantomData }
     }
 }
 
@@ -328,6 +609,16 @@ impl<R: FromBody> Future for CallFuture<R> {
             Poll::Ready(Ok(body)) => Poll::Ready(R::from_body(body)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl State {
+    /// Without what is needed afterwards.
+    fn into_running(self) -> BoxFuture<'static, Result<Body>> {
+        match self {
+            Self::Running { running, .. } => running,
+            Self::Failed(error) => Box::pin(ready(Err(error.unwrap_or_else(super::stopped)))),
         }
     }
 }

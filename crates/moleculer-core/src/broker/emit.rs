@@ -28,6 +28,7 @@ pub struct Emit<'a> {
     groups: Option<Vec<Arc<str>>>,
     meta: Object,
     headers: Object,
+    throw_error: bool,
 }
 
 impl<'a> Emit<'a> {
@@ -41,6 +42,7 @@ impl<'a> Emit<'a> {
             groups: None,
             meta: Object::new(),
             headers: Object::new(),
+            throw_error: false,
         }
     }
 
@@ -72,25 +74,85 @@ impl<'a> Emit<'a> {
         self
     }
 
+    /// Makes the future fail when the event cannot be sent to a node, or when
+    /// a listener of a broadcast on this node fails. All others still get it.
+    /// Listeners of `emit` never make it fail.
+    pub fn throw_error(mut self) -> Self {
+        self.throw_error = true;
+        self
+    }
+
     fn send(self) -> Result<EmitFuture> {
         let (broker, parent) = self.via.ok_or_else(super::stopped)?.resolve()?;
+        let request = EmitRequest {
+            event: self.event.into(),
+            data: self.data,
+            kind: self.kind,
+            groups: self.groups,
+            meta: self.meta,
+            headers: self.headers,
+            throw_error: self.throw_error,
+            parent,
+        };
+        match &broker.inner().hooks.emit {
+            None => request.run(&broker),
+            Some(hook) => {
+                let tasks = broker.inner().tasks.clone();
+                Ok(EmitFuture {
+                    running: vec![hook(request)],
+                    tasks,
+                    throw_error: true,
+                    error: None,
+                })
+            }
+        }
+    }
+}
+
+/// An event on its way through the middlewares that wrap its sending: see
+/// [`Middleware::emit`](crate::Middleware::emit).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EmitRequest {
+    /// Name of the event.
+    pub event: Arc<str>,
+    /// The data.
+    pub data: Payload,
+    /// How it is sent.
+    pub kind: EventKind,
+    /// The groups that may get it; `None` for all.
+    pub groups: Option<Vec<Arc<str>>>,
+    /// Members added to the metadata.
+    pub meta: Object,
+    /// The headers.
+    pub headers: Object,
+    /// See [`Emit::throw_error`].
+    pub throw_error: bool,
+    /// The context that sends it.
+    pub parent: Option<Context>,
+}
+
+impl EmitRequest {
+    /// The innermost layer: sends the event.
+    pub(super) fn run(self, broker: &ServiceBroker) -> Result<EmitFuture> {
         if broker.inner().phase() >= Phase::Stopped {
             return Err(super::stopped());
         }
-        let mut meta = parent.as_ref().map(Context::meta).unwrap_or_default();
+        let mut meta = self.parent.as_ref().map(Context::meta).unwrap_or_default();
         meta.merge(self.meta);
         let sent = Sent {
-            event: self.event.into(),
+            event: self.event,
             data: self.data,
             kind: self.kind,
             groups: self.groups.map(Arc::from),
             meta,
             headers: self.headers,
-            origin: Origin::Here(parent),
+            origin: Origin::Here(self.parent),
         };
         broker.inner().bus.publish(&sent.event, &sent.data);
-        let running = sent.start(&broker)?;
-        Ok(EmitFuture { running, tasks: broker.inner().tasks.clone(), error: None })
+        let running = sent.start(broker)?;
+        let tasks = broker.inner().tasks.clone();
+        Ok(EmitFuture { running, tasks, throw_error: self.throw_error, error: None })
     }
 }
 
@@ -124,7 +186,8 @@ pub(crate) struct PacketOrigin {
     pub(crate) tracing: Option<bool>,
 }
 
-type Deliveries = Vec<BoxFuture<'static, ()>>;
+/// What goes wrong is logged already.
+type Deliveries = Vec<BoxFuture<'static, Result<()>>>;
 
 impl Sent {
     /// Starts the handlers of this node and the packets to others.
@@ -191,7 +254,7 @@ impl Sent {
         all.iter().filter_map(|endpoint| self.deliver_as(endpoint, kind)).collect()
     }
 
-    fn deliver(&self, endpoint: &Arc<EventEndpoint>) -> Option<BoxFuture<'static, ()>> {
+    fn deliver(&self, endpoint: &Arc<EventEndpoint>) -> Option<BoxFuture<'static, Result<()>>> {
         self.deliver_as(endpoint, self.kind)
     }
 
@@ -200,7 +263,7 @@ impl Sent {
         &self,
         endpoint: &Arc<EventEndpoint>,
         kind: EventKind,
-    ) -> Option<BoxFuture<'static, ()>> {
+    ) -> Option<BoxFuture<'static, Result<()>>> {
         let handler = endpoint.handler.clone()?;
         let target = EventTarget {
             endpoint: endpoint.clone(),
@@ -212,9 +275,11 @@ impl Sent {
         let service = endpoint.service.full_name.clone();
         let running = handler(Context::for_event(target, self.context()));
         Some(Box::pin(async move {
-            if let Err(error) = running.await {
+            let result = running.await;
+            if let Err(error) = &result {
                 tracing::error!(%event, %service, ?error, "an event handler failed");
             }
+            if kind == EventKind::Emit { Ok(()) } else { result }
         }))
     }
 
@@ -299,12 +364,15 @@ impl fmt::Debug for Emit<'_> {
 pub struct EmitFuture {
     running: Deliveries,
     tasks: Tasks,
+    /// Whether the first error is the result.
+    throw_error: bool,
     error: Option<Error>,
 }
 
 impl EmitFuture {
     fn failed(error: Error) -> Self {
-        Self { running: Vec::new(), tasks: Tasks::default(), error: Some(error) }
+        let (running, tasks) = (Vec::new(), Tasks::default());
+        Self { running, tasks, throw_error: true, error: Some(error) }
     }
 }
 
@@ -312,11 +380,23 @@ impl Future for EmitFuture {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<()>> {
-        if let Some(error) = self.error.take() {
-            return Poll::Ready(Err(error));
+        let Self { running, error, .. } = &mut *self;
+        running.retain_mut(|delivery| match delivery.as_mut().poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(result) => {
+                if let Err(failed) = result {
+                    error.get_or_insert(failed);
+                }
+                false
+            }
+        });
+        if !self.running.is_empty() {
+            return Poll::Pending;
         }
-        self.running.retain_mut(|delivery| delivery.as_mut().poll(cx).is_pending());
-        if self.running.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        match self.error.take().filter(|_| self.throw_error) {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
 

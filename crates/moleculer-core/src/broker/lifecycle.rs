@@ -103,6 +103,7 @@ impl ServiceBroker {
             transporter = self.transit().map(|transit| transit.transporter_name()),
             "starting"
         );
+        self.0.middlewares.starting(self).await?;
         if let Some(transit) = self.transit() {
             transit.connect().await?;
         }
@@ -119,6 +120,7 @@ impl ServiceBroker {
         if let Some(transit) = self.transit() {
             transit.send_local_info().await;
         }
+        self.0.middlewares.started(self).await?;
         for started in &self.0.handlers.started {
             started(self.clone()).await?;
         }
@@ -186,10 +188,12 @@ impl ServiceBroker {
 
     async fn shut_down(&self) {
         self.0.phase.set(Phase::Stopping);
+        self.0.middlewares.stopping(self).await;
         self.stop_services().await;
         if let Some(transit) = self.transit() {
             transit.disconnect().await;
         }
+        self.0.middlewares.stopped(self).await;
         for stopped in &self.0.handlers.stopped {
             if let Err(error) = stopped(self.clone()).await {
                 tracing::error!(%error, "the broker's stopped handler failed");

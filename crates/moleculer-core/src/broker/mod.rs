@@ -6,6 +6,7 @@ mod call;
 mod emit;
 mod latency;
 mod lifecycle;
+mod mcall;
 mod ping;
 mod services;
 mod tasks;
@@ -25,17 +26,19 @@ use self::services::Services;
 pub use self::{
     builder::BrokerBuilder,
     bus::Subscription,
-    call::{Call, CallFuture, Response},
-    emit::{Emit, EmitFuture},
+    call::{Call, CallFuture, CallOptions, CallRequest, Response},
+    emit::{Emit, EmitFuture, EmitRequest},
+    mcall::{MultiCall, MultiCallMap},
     ping::Pong,
     services::ServiceStatus,
 };
 use self::{bus::Bus, latency::LatencyMonitor, ping::Pings};
 pub(crate) use self::{call::Own, lifecycle::Phase, ping::now, tasks::Tasks};
 use crate::{
-    BrokerOptions, Error, ErrorKind, Object, RandomSource, Value,
+    BrokerOptions, Error, ErrorKind, ErrorRegenerator, Object, RandomSource, Value,
     context::EventKind,
     health,
+    middleware::{ErrorHandler, Hooks, Middlewares},
     random::IdSource,
     registry::{Change, Registry},
     transit::Transit,
@@ -66,11 +69,10 @@ use crate::{
 #[derive(Clone)]
 pub struct ServiceBroker(Arc<Inner>);
 
-pub(crate) type WeakInner = Weak<Inner>;
-
-/// The broker as contexts and tasks hold it: without keeping it alive.
-#[derive(Clone)]
-pub(crate) struct WeakBroker(WeakInner);
+/// A broker that is not kept alive: for middlewares, and whatever else a
+/// broker owns and that needs its owner.
+#[derive(Clone, Default)]
+pub struct WeakBroker(Weak<Inner>);
 
 impl fmt::Debug for WeakBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +81,8 @@ impl fmt::Debug for WeakBroker {
 }
 
 impl WeakBroker {
-    pub(crate) fn upgrade(&self) -> Option<ServiceBroker> {
+    /// The broker, unless it is gone.
+    pub fn upgrade(&self) -> Option<ServiceBroker> {
         self.0.upgrade().map(ServiceBroker)
     }
 }
@@ -89,6 +92,10 @@ pub(crate) struct Inner {
     pub(crate) node_id: NodeId,
     pub(crate) instance_id: String,
     pub(crate) registry: Registry,
+    pub(crate) middlewares: Middlewares,
+    pub(crate) hooks: Hooks,
+    pub(crate) error_handler: Option<ErrorHandler>,
+    pub(crate) regenerator: Option<Arc<dyn ErrorRegenerator>>,
     pub(crate) transit: OnceLock<Arc<Transit>>,
     pub(crate) tasks: Tasks,
     phase: lifecycle::PhaseCell,
@@ -218,7 +225,8 @@ impl ServiceBroker {
         &self.0
     }
 
-    pub(crate) fn downgrade(&self) -> WeakBroker {
+    /// This broker without keeping it alive.
+    pub fn downgrade(&self) -> WeakBroker {
         WeakBroker(Arc::downgrade(&self.0))
     }
 

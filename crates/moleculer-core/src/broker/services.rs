@@ -130,7 +130,8 @@ impl ServiceBroker {
 
     /// Takes a service in and runs its `created` handlers.
     pub(super) fn add_service(&self, service: Service) -> Result<ServiceHandle> {
-        let service = service.complete()?;
+        let middlewares = &self.0.middlewares;
+        let service = service.complete(|service| middlewares.service_creating(self, service))?;
         if self.0.phase() >= Phase::Leaving {
             return Err(stopped());
         }
@@ -156,6 +157,8 @@ impl ServiceBroker {
             return twice();
         }
         services.all.push(instance);
+        drop(services);
+        middlewares.service_created(&handle);
         Ok(handle)
     }
 
@@ -172,6 +175,8 @@ impl ServiceBroker {
             // Somebody else starts it, or it was destroyed.
             return Ok(());
         }
+        let handle = ServiceHandle::new(self.clone(), instance.clone());
+        self.0.middlewares.service_starting(&handle).await?;
         let service = &instance.service;
         if !service.dependencies.is_empty() {
             let own = service.duration("$dependencyTimeout")?;
@@ -181,11 +186,11 @@ impl ServiceBroker {
         if !instance.advance(Stage::Starting, Stage::Begun) {
             return Err(interrupted());
         }
-        let handle = ServiceHandle::new(self.clone(), instance.clone());
         for started in &service.started {
             started(handle.clone()).await?;
         }
-        self.register(instance)
+        self.register(instance)?;
+        self.0.middlewares.service_started(&handle).await
     }
 
     /// Makes it callable, unless it was stopped meanwhile.
@@ -212,6 +217,7 @@ impl ServiceBroker {
             return;
         }
         let handle = ServiceHandle::new(self.clone(), instance.clone());
+        self.0.middlewares.service_stopping(&handle).await;
         for stopped in instance.service.stopped.iter().rev() {
             if let Err(error) = stopped(handle.clone()).await {
                 let service = handle.full_name();
@@ -219,6 +225,7 @@ impl ServiceBroker {
                 self.tell_error(&error, if_it_fails).await;
             }
         }
+        self.0.middlewares.service_stopped(&handle).await;
     }
 
     /// Tells of an error that nobody gets as a result.

@@ -1,11 +1,14 @@
 //! The one error type: [`Error`].
 
+mod regenerator;
 mod wire;
 
 use std::{error::Error as StdError, fmt};
 
 use moleculer_protocol::{DecodeError, EncodeError, NodeId, Object, Value};
 use serde::Serialize;
+
+pub use self::regenerator::ErrorRegenerator;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -36,6 +39,8 @@ struct Inner {
     retryable: Option<bool>,
     node_id: Option<NodeId>,
     stack: Option<String>,
+    /// Whether the call was retried below, as far as it may be.
+    retried: bool,
     source: Option<std::sync::Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -163,6 +168,7 @@ impl Error {
             data: None,
             node_id: None,
             stack: None,
+            retried: false,
             source: None,
         }))
     }
@@ -207,6 +213,30 @@ impl Error {
         Self::from_data(kind, data)
     }
 
+    /// `GracefulStopTimeoutError` about a service (name and version), or about
+    /// the broker.
+    pub(crate) fn graceful_stop(service: Option<(&str, Option<&Value>)>) -> Self {
+        let kind = ErrorKind::GracefulStopTimeout;
+        let Some((name, version)) = service else {
+            return Self::new(kind, "Unable to stop ServiceBroker gracefully.");
+        };
+        let mut data = Object::from([("name", name)]);
+        if let Some(version) = version {
+            data.insert("version", version.clone());
+        }
+        Self::new(kind, format!("Unable to stop '{name}' service gracefully.")).with_data(data)
+    }
+
+    /// Says that no layer above should retry: one below has done so.
+    pub(crate) fn with_retried(mut self) -> Self {
+        self.0.retried = true;
+        self
+    }
+
+    pub(crate) fn retried(&self) -> bool {
+        self.0.retried
+    }
+
     /// Sets the code.
     #[must_use]
     pub fn with_code(mut self, code: i64) -> Self {
@@ -239,6 +269,13 @@ impl Error {
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(std::sync::Arc::new(source));
+        self
+    }
+
+    /// As [`with_source`](Self::with_source), for an error whose type is lost.
+    #[cfg(feature = "tower")]
+    pub(crate) fn caused_by(mut self, source: std::sync::Arc<dyn StdError + Send + Sync>) -> Self {
+        self.0.source = Some(source);
         self
     }
 

@@ -25,51 +25,62 @@ impl Error {
     }
 
     /// Rebuilds an error that came from `sender`: spec "Errors on the wire".
-    pub(crate) fn from_wire(wire: WireError, sender: &NodeId) -> Self {
-        use ErrorKind as K;
-        let kind = K::from_name(&wire.name);
-        let mut error = match (&kind, wire.data) {
-            (K::BrokerDisconnected | K::Other(_), data) => {
-                let mut error = Self::new(kind, wire.message);
-                error.0.code = wire.code;
-                error.0.r#type = wire.r#type;
-                error.0.data = data;
-                error
-            }
-            (K::Moleculer | K::Retryable | K::Server | K::Client, data) => {
-                let mut error = Self::new(kind, wire.message);
-                if wire.code.as_ref().is_some_and(Value::is_truthy) {
-                    error.0.code = wire.code;
-                }
-                error.0.r#type = wire.r#type;
-                error.0.data = data;
-                error
-            }
-            (K::Validation, data) => {
-                let mut error = Self::new(kind, wire.message);
-                if wire.r#type.is_some() {
-                    error.0.r#type = wire.r#type;
-                }
-                error.0.data = data;
-                error
-            }
-            (K::ServiceSchema | K::BrokerOptions, data) => {
-                let mut error = Self::new(kind, wire.message);
-                error.0.data = data;
-                error
-            }
-            (_, Some(Value::Object(data))) => Self::from_data(kind, data),
-            (_, data) => {
-                let mut error = Self::from_data(kind, Object::new());
-                error.0.data = data;
-                error
-            }
-        };
-        error.0.retryable = wire.retryable;
-        error.0.stack = wire.stack.filter(|stack| !stack.is_empty());
-        error.0.node_id = Some(wire.node_id.unwrap_or_else(|| sender.clone()));
+    /// `custom` is what the user's regenerator made of it.
+    pub(crate) fn from_wire(mut plain: WireError, sender: &NodeId, custom: Option<Self>) -> Self {
+        let (retryable, stack) = (plain.retryable, plain.stack.take());
+        let node_id = plain.node_id.take().unwrap_or_else(|| sender.clone());
+        let mut error = custom.unwrap_or_else(|| rebuild(plain));
+        error.0.retryable = retryable;
+        error.0.stack = stack.filter(|stack| !stack.is_empty());
+        error.0.node_id = Some(node_id);
         error
     }
+}
+
+/// Known classes are made as their constructors make them; what those do not
+/// take is lost.
+fn rebuild(plain: WireError) -> Error {
+    use ErrorKind as K;
+    let kind = K::from_name(&plain.name);
+    let mut error = match (&kind, plain.data) {
+        // Its service is told by the message of the origin alone.
+        (K::GracefulStopTimeout, _) => return Error::graceful_stop(None),
+        (
+            K::ServiceNotFound
+            | K::ServiceNotAvailable
+            | K::RequestTimeout
+            | K::RequestSkipped
+            | K::RequestRejected
+            | K::QueueIsFull
+            | K::MaxCallLevel
+            | K::ProtocolVersionMismatch
+            | K::InvalidPacketData,
+            data,
+        ) => {
+            let known = data.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
+            let mut error = Error::from_data(kind, known);
+            error.0.data = data;
+            return error;
+        }
+        (_, data) => {
+            let mut error = Error::new(kind, plain.message);
+            error.0.data = data;
+            error
+        }
+    };
+    match &error.0.kind {
+        K::BrokerDisconnected | K::Other(_) => {
+            error.0.code = plain.code;
+            error.0.r#type = plain.r#type;
+        }
+        K::Validation => error.0.r#type = plain.r#type.or(error.0.r#type),
+        K::ServiceSchema | K::BrokerOptions => {}
+        _ => {
+            error.0.code = plain.code.filter(Value::is_truthy).or(error.0.code);
+            error.0.r#type = plain.r#type;
+        }
+    }
+    error
 }
 
 /// The messages that follow from an error's data, as the reference words them.
@@ -110,9 +121,6 @@ pub(super) fn message_of(kind: &ErrorKind, data: &Object) -> String {
         ErrorKind::MaxCallLevel => {
             format!("Request level is reached the limit ({}) on '{node}' node.", text("level"))
         }
-        ErrorKind::GracefulStopTimeout if data.contains_key("service") => {
-            format!("Unable to stop '{}' service gracefully.", text("service"))
-        }
         ErrorKind::GracefulStopTimeout => "Unable to stop ServiceBroker gracefully.".to_owned(),
         ErrorKind::ProtocolVersionMismatch => "Protocol version mismatch.".to_owned(),
         ErrorKind::InvalidPacketData => "Invalid packet data.".to_owned(),
@@ -125,43 +133,103 @@ pub(super) fn message_of(kind: &ErrorKind, data: &Object) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn restored(wire: WireError) -> Error {
-        Error::from_wire(wire, &NodeId::from("snd"))
+        Error::from_wire(wire, &NodeId::from("snd"), None)
+    }
+
+    /// The table of the specification: name, message, code, type, data,
+    /// retryable; what comes out.
+    #[test]
+    fn known_classes_are_rebuilt_by_their_rules() {
+        let check = |plain: serde_json::Value, expected: serde_json::Value| {
+            let object: Object = Value::from(plain).as_object().cloned().unwrap();
+            let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
+            let (name, message, r#type) = (text("name"), text("message"), text("type"));
+            let error = restored(WireError {
+                name: name.unwrap(),
+                message: message.unwrap_or_default(),
+                r#type,
+                code: object.get("code").cloned(),
+                data: object.get("data").cloned(),
+                retryable: object.get("retryable").map(Value::is_truthy),
+                node_id: object.get("nodeID").and_then(Value::as_str).map(NodeId::from),
+                ..WireError::default()
+            });
+            let mut found = Value::from_serialize(&error).unwrap();
+            // Absent stands for whatever the plain form had.
+            if let (Value::Object(found), Value::Object(expected)) = (&mut found, expected.into()) {
+                for (key, value) in expected.iter() {
+                    assert_eq!(found.get(key).unwrap_or(&Value::Null), value, "{key} of {error:?}");
+                }
+            }
+        };
+        check(
+            json!({"name": "ValidationError", "message": "m", "code": 999, "type": "VT",
+                   "data": [1], "retryable": true, "nodeID": "n9"}),
+            json!({"name": "ValidationError", "message": "m", "code": 422, "type": "VT",
+                   "data": [1], "retryable": true, "nodeID": "n9"}),
+        );
+        check(
+            json!({"name": "MyError", "message": "mm", "code": 418, "type": "TEA", "data": {"z": 1}}),
+            json!({"name": "MyError", "message": "mm", "code": 418, "type": "TEA",
+                   "data": {"z": 1}, "nodeID": "snd", "retryable": null}),
+        );
+        check(
+            json!({"name": "ServiceNotFoundError", "message": "ignored", "code": 1, "type": "X",
+                   "data": {"action": "a.b"}, "retryable": false}),
+            json!({"message": "Service 'a.b' is not found.", "code": 404,
+                   "type": "SERVICE_NOT_FOUND", "retryable": false}),
+        );
+        check(
+            json!({"name": "GracefulStopTimeoutError", "data": {"name": "a"}}),
+            json!({"message": "Unable to stop ServiceBroker gracefully.", "code": 500,
+                   "type": "GRACEFUL_STOP_TIMEOUT", "data": null}),
+        );
+        check(
+            json!({"name": "MoleculerClientError", "message": "c", "code": 0}),
+            json!({"message": "c", "code": 400, "type": null}),
+        );
+        check(
+            json!({"name": "MoleculerServerError", "message": "s", "code": 599, "type": "T"}),
+            json!({"code": 599, "type": "T", "retryable": null}),
+        );
+        check(
+            json!({"name": "ServiceSchemaError", "message": "s", "code": 1, "type": "T", "data": 5}),
+            json!({"message": "s", "code": 500, "type": "SERVICE_SCHEMA_ERROR", "data": 5}),
+        );
+        check(
+            json!({"name": "BrokerDisconnectedError", "message": "m", "code": 1, "type": "T"}),
+            json!({"message": "m", "code": 1, "type": "T"}),
+        );
+        check(
+            json!({"name": "MaxCallLevelError", "data": {"nodeID": "n", "level": 3}}),
+            json!({"message": "Request level is reached the limit (3) on 'n' node."}),
+        );
+        check(
+            json!({"name": "ServiceNotFoundError", "data": {"service": "s", "version": 2}}),
+            json!({"message": "Service '2.s' not found."}),
+        );
     }
 
     #[test]
-    fn known_classes_are_rebuilt_by_their_rules() {
-        let error = restored(WireError {
-            name: "ValidationError".into(),
-            message: "m".into(),
-            code: Some(999.into()),
-            r#type: Some("VT".into()),
-            data: Some(vec![1].into()),
-            retryable: Some(true),
-            node_id: Some("n9".into()),
-            ..WireError::default()
-        });
-        assert_eq!((error.code(), error.r#type(), error.retryable()), (422, Some("VT"), true));
-        assert_eq!(error.node_id(), Some(&"n9".into()));
+    fn a_custom_error_keeps_its_members_but_for_those_of_the_sender() {
+        let custom = Error::client(409, "MINE", "mine").with_data(1);
+        let plain = WireError { retryable: Some(true), ..WireError::default() };
+        let error = Error::from_wire(plain, &"snd".into(), Some(custom));
+        assert_eq!((error.code(), error.r#type(), error.retryable()), (409, Some("MINE"), true));
+        assert_eq!(error.node_id(), Some(&"snd".into()));
+    }
 
-        let error = restored(WireError {
-            name: "ServiceNotFoundError".into(),
-            message: "ignored".into(),
-            data: Some(Object::from([("action", "a.b")]).into()),
-            retryable: Some(false),
-            ..WireError::default()
-        });
-        assert_eq!(error.message(), "Service 'a.b' is not found.");
-        assert_eq!((error.code(), error.retryable()), (404, false));
-
-        let error = restored(WireError {
-            name: "GracefulStopTimeoutError".into(),
-            data: Some(Object::from([("name", "a")]).into()),
-            ..WireError::default()
-        });
-        assert_eq!(error.message(), "Unable to stop ServiceBroker gracefully.");
+    #[test]
+    fn a_graceful_stop_names_the_service() {
+        let error = Error::graceful_stop(Some(("a", Some(&2.into()))));
+        assert_eq!(error.message(), "Unable to stop 'a' service gracefully.");
+        let data = Object::from([("name", Value::from("a")), ("version", 2.into())]);
+        assert_eq!(error.data(), Some(&data.into()));
     }
 
     #[test]

@@ -8,6 +8,10 @@ use crate::ActionFn;
 pub(crate) struct ActionHook;
 
 impl Middleware for ActionHook {
+    fn name(&self) -> &'static str {
+        "ActionHook"
+    }
+
     fn local_action(&self, next: ActionFn, site: &ActionSite<'_>) -> ActionFn {
         site.action.hooks.wrap(next)
     }

@@ -17,6 +17,10 @@ pub(crate) struct Debounce {
 }
 
 impl Middleware for Debounce {
+    fn name(&self) -> &'static str {
+        "Debounce"
+    }
+
     fn local_event(&self, next: EventFn, site: &EventSite<'_>) -> EventFn {
         let Some(quiet) = site.event.debounce.filter(|quiet| !quiet.is_zero()) else {
             return next;
@@ -70,6 +74,10 @@ async fn handle_last(burst: Arc<Burst>, quiet: Duration, next: EventFn) {
 pub(crate) struct Throttle;
 
 impl Middleware for Throttle {
+    fn name(&self) -> &'static str {
+        "Throttle"
+    }
+
     fn local_event(&self, next: EventFn, site: &EventSite<'_>) -> EventFn {
         let Some(pause) = site.event.throttle.filter(|pause| !pause.is_zero()) else {
             return next;

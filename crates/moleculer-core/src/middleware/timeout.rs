@@ -27,7 +27,6 @@ impl Timeout {
                 return next(ctx);
             }
             let deadline = Deadline { started: Instant::now(), timeout: limit };
-            // A retry keeps the first deadline of its context.
             let deadline = *ctx.extra().deadline.get_or_init(|| deadline);
             let running = next(ctx.clone());
             Box::pin(async move {
@@ -46,6 +45,10 @@ fn expired(ctx: &Context) -> Error {
 }
 
 impl Middleware for Timeout {
+    fn name(&self) -> &'static str {
+        "Timeout"
+    }
+
     fn local_action(&self, next: ActionFn, site: &ActionSite<'_>) -> ActionFn {
         self.wrap(next, site)
     }

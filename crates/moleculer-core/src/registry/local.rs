@@ -105,7 +105,12 @@ impl Registry {
             self.actions.put(&self.wrapped(instance, action));
         }
         for event in &instance.events {
-            let handler = self.middlewares.wrap_event(&event.handler, &event.def, &event.group);
+            let handler = self.middlewares.wrap_event(
+                &event.handler,
+                &event.def,
+                &event.group,
+                &instance.item.full_name,
+            );
             let wrapped = EventEndpoint { handler: Some(handler), ..self.bare(instance, event) };
             self.events.put(&Arc::new(wrapped));
         }
@@ -127,7 +132,8 @@ impl Registry {
     /// An endpoint whose middlewares and limits are its own.
     fn wrapped(&self, instance: &Instance, action: &InstanceAction) -> Arc<ActionEndpoint> {
         let def = action.def.clone();
-        let [plain, full] = self.middlewares.wrap_action(&action.handler, &def, true);
+        let [plain, full] =
+            self.middlewares.wrap_action(&action.handler, &def, &instance.item.full_name, true);
         Arc::new(ActionEndpoint {
             name: def.name.clone(),
             node: self.local_node.clone(),

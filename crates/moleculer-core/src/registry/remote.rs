@@ -98,7 +98,7 @@ impl Registry {
             let Some(def) = ActionDef::from_object(name, definition.clone()) else {
                 continue;
             };
-            let [plain, full] = self.middlewares.wrap_action(request, &def, false);
+            let [plain, full] = self.middlewares.wrap_action(request, &def, &item.full_name, false);
             self.actions.put(&Arc::new(ActionEndpoint {
                 name: def.name.clone(),
                 node: node.clone(),

@@ -11,7 +11,7 @@ use super::{
     hooks::{AfterHook, ErrorHook, HookLists, UnboundHooks},
     schema::{DeclaredAction, DeclaredEvent},
 };
-use crate::{Body, Context, Result, strategy::StrategyChoice};
+use crate::{Body, Context, Result, RetryPolicy, strategy::StrategyChoice};
 
 pub(super) type Erased<S> =
     Arc<dyn Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
@@ -70,6 +70,13 @@ impl<S: Send + Sync + 'static> Action<S> {
     /// node or another; the built-in strategies are published with it.
     pub fn strategy(mut self, strategy: impl Into<StrategyChoice>) -> Self {
         self.def.strategy = Some(strategy.into());
+        self
+    }
+
+    /// Sets how failed calls of it are made again, by callers on every node.
+    /// Default: as the caller's broker says.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.def.retry = Some(policy);
         self
     }
 

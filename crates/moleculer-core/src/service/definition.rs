@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use moleculer_protocol::{Object, Value};
 
 use super::hooks::HookChain;
-use crate::strategy::StrategyChoice;
+use crate::{RetryPolicy, strategy::StrategyChoice};
 
 /// An action as it is published to other nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub struct ActionDef {
     pub visibility: Visibility,
     /// Default timeout of its calls; zero for none, `None` for the broker's.
     pub timeout: Option<Duration>,
+    /// How failed calls are made again, where that differs from the broker's.
+    pub retry: Option<RetryPolicy>,
     /// Whether the handler runs on when its caller gave up.
     pub detached: bool,
     /// How callers choose among its nodes; `None` for the broker's strategy.
@@ -68,6 +70,7 @@ impl ActionDef {
             raw_name: raw_name.into(),
             visibility: Visibility::default(),
             timeout: None,
+            retry: None,
             detached: false,
             strategy: None,
             extra: Object::new(),
@@ -83,6 +86,9 @@ impl ActionDef {
         }
         if let Some(strategy) = &self.strategy {
             strategy.publish(&mut object);
+        }
+        if let Some(retry) = &self.retry {
+            object.insert("retryPolicy", retry.to_object());
         }
         if self.visibility != Visibility::Published {
             object.insert("visibility", self.visibility.as_str());
@@ -103,6 +109,7 @@ impl ActionDef {
             return None;
         }
         let timeout = object.remove("timeout").as_ref().and_then(millis);
+        let retry = object.remove("retryPolicy");
         let raw_name = object.remove("rawName");
         object.remove("name");
         Some(Self {
@@ -110,6 +117,7 @@ impl ActionDef {
             raw_name: raw_name.as_ref().and_then(Value::as_str).unwrap_or(name).into(),
             visibility,
             timeout,
+            retry: retry.as_ref().and_then(Value::as_object).map(RetryPolicy::from_object),
             detached: false,
             strategy: StrategyChoice::take_from(&mut object),
             extra: object,

@@ -66,6 +66,10 @@ fn add_action(actions: &mut Vec<DeclaredAction>, upper: DeclaredAction) {
 /// Options that `upper` does not set come from `lower`.
 fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
     upper.timeout = upper.timeout.or(lower.timeout);
+    upper.retry = match (upper.retry.take(), lower.retry) {
+        (Some(upper), Some(lower)) => Some(upper.or(lower)),
+        (upper, lower) => upper.or(lower),
+    };
     upper.detached |= lower.detached;
     upper.strategy = upper.strategy.take().or(lower.strategy);
     fill(&mut upper.extra, lower.extra);

@@ -162,11 +162,12 @@ impl Service {
         ServiceInfo::parse(&service.into()).unwrap_or_default()
     }
 
-    /// Runs the `merged` handlers and checks what came out.
-    pub(crate) fn complete(mut self) -> Result<Self> {
+    /// Runs the `merged` handlers, then `change`, and checks what came out.
+    pub(crate) fn complete(mut self, change: impl FnOnce(&mut Self)) -> Result<Self> {
         for merged in std::mem::take(&mut self.merged) {
             merged(&mut self);
         }
+        change(&mut self);
         self.check()?;
         Ok(self)
     }

@@ -113,7 +113,7 @@ impl HostApi for TransitHost {
     }
 
     fn encode(&self, body: PacketBody) -> Result<Bytes> {
-        self.transit()?.encode(body)
+        self.transit()?.encode(&Topic::all(body.kind()), body)
     }
 
     fn send(&self, topic: Topic, body: PacketBody) -> BoxFuture<'static, Result<()>> {

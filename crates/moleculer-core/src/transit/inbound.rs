@@ -14,7 +14,7 @@ use super::{
     stream::{Key, Marks, Opened, Part, Side},
 };
 use crate::{
-    Body, Delivery, Error, EventKind, Flow, ServiceBroker,
+    Body, Delivery, Error, EventKind, Flow, Result, ServiceBroker,
     broker::{self, Origin, PacketOrigin, Phase, Sent},
 };
 
@@ -24,12 +24,15 @@ impl Transit {
         let Some(broker) = self.broker.upgrade() else {
             return Flow::Go;
         };
-        match self.serializer.decode(delivery.kind, &delivery.bytes) {
-            Ok(packet) => self.dispatch(&broker, packet, delivery),
+        match self.decode(delivery) {
+            Ok(packet) => match &self.hooks.message {
+                None => self.dispatch(&broker, packet, delivery),
+                Some(hook) => hook(packet, delivery),
+            },
             Err(error) => {
                 let from = delivery.from.map(|address| address.to_string());
                 tracing::warn!(%error, from, bytes = delivery.bytes.len(), "an invalid packet is dropped");
-                broker.announce_error("transit", "failedProcessingPacket", &error.into());
+                broker.announce_error("transit", "failedProcessingPacket", &error);
             }
         }
         if self.running.load(Ordering::Acquire) >= self.max_running {
@@ -39,7 +42,20 @@ impl Transit {
         }
     }
 
-    fn dispatch(self: &Arc<Self>, broker: &ServiceBroker, packet: Packet, delivery: &Delivery) {
+    fn decode(&self, delivery: &Delivery) -> Result<Packet> {
+        let Some(hook) = &self.hooks.receive else {
+            return Ok(self.serializer.decode(delivery.kind, &delivery.bytes)?);
+        };
+        let bytes = hook(delivery.kind, delivery.bytes.clone())?;
+        Ok(self.serializer.decode(delivery.kind, &bytes)?)
+    }
+
+    pub(super) fn dispatch(
+        self: &Arc<Self>,
+        broker: &ServiceBroker,
+        packet: Packet,
+        delivery: &Delivery,
+    ) {
         if !self.version_fits(&packet) {
             return;
         }
@@ -111,7 +127,7 @@ impl Transit {
             Part::Chunk(request.params)
         } else {
             let error = marks.error.map(|error| WireError::from_value(error).unwrap_or_default());
-            Part::End(error.map(|error| Error::from_wire(error, &key.sender)))
+            Part::End(error.map(|error| self.restore(error, &key.sender)))
         };
         self.incoming.push(&key, seq, part, size);
     }
@@ -134,7 +150,7 @@ impl Transit {
             let part = if chunk {
                 Part::Chunk(response.data)
             } else {
-                Part::End(response.error.map(|error| Error::from_wire(error, sender)))
+                Part::End(response.error.map(|error| self.restore(error, sender)))
             };
             self.incoming.push(&key, seq, part, size);
         }
@@ -148,7 +164,7 @@ impl Transit {
                 return Ok(Answer { value, meta, headers });
             }
             let error = error.unwrap_or_default();
-            Err(Answer { value: Error::from_wire(error, sender), meta, headers })
+            Err(Answer { value: self.restore(error, sender), meta, headers })
         });
         if found.is_none() {
             tracing::debug!(%id, node_id = %sender, "a response that nobody waits for");

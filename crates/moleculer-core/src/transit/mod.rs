@@ -9,7 +9,7 @@ mod stream;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -20,9 +20,11 @@ use tokio::sync::Notify;
 
 use self::{host::TransitHost, pending::Pending, stream::Incoming};
 use crate::{
-    ActionFn, Error, Host, Object, RandomSource, Result, ServiceBroker,
+    ActionFn, Error, ErrorRegenerator, Host, MessageFn, Object, RandomSource, Result,
+    ServiceBroker,
     broker::{Phase, WeakBroker},
     discoverer::{DynDiscoverer, LocalDiscoverer},
+    middleware::TransitHooks,
     transporter::DynTransporter,
 };
 
@@ -53,6 +55,8 @@ pub(crate) struct Transit {
     room: Notify,
     connected: AtomicBool,
     info_changed: Notify,
+    hooks: TransitHooks,
+    regenerator: Option<Arc<dyn ErrorRegenerator>>,
 }
 
 impl Transit {
@@ -66,7 +70,9 @@ impl Transit {
             let interval = heartbeat_interval(*options.heartbeat_interval, &broker.inner().random);
             Arc::new(LocalDiscoverer::new(interval, *options.heartbeat_timeout))
         });
-        Arc::new(Self {
+        Arc::new_cyclic(|transit| Self {
+            hooks: hooks(broker, transit),
+            regenerator: broker.inner().regenerator.clone(),
             transporter,
             serializer,
             discoverer,
@@ -228,4 +234,15 @@ fn heartbeat_interval(interval: Duration, random: &RandomSource) -> Duration {
     let most = HEARTBEAT_SPREAD.min(interval / 2).as_millis() as usize;
     interval.saturating_sub(Duration::from_millis(most as u64))
         + Duration::from_millis(random.below(2 * most + 1) as u64)
+}
+
+/// What middlewares wrap around packets and bytes.
+fn hooks(broker: &ServiceBroker, transit: &Weak<Transit>) -> TransitHooks {
+    let (broker_ref, transit) = (broker.downgrade(), transit.clone());
+    let message: MessageFn = Arc::new(move |packet, delivery| {
+        if let (Some(transit), Some(broker)) = (transit.upgrade(), broker_ref.upgrade()) {
+            transit.dispatch(&broker, packet, delivery);
+        }
+    });
+    broker.inner().middlewares.transit_hooks(&message)
 }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use moleculer_protocol::{
     EventPacket, NodeId, Packet, PacketBody, PacketKind, Payload, ProtocolVersion, RequestPacket,
-    Topic,
+    Topic, WireError,
 };
 
 use super::{
@@ -22,6 +22,14 @@ const FIRST_BUFFER: usize = 512;
 /// A request on its way: who waits for the response, what found no room, and
 /// the packet if a stream comes after it.
 type Sent = (Guard, Option<(Topic, Bytes)>, Option<Box<RequestPacket>>);
+
+/// Header of a request that is a retry, or a part of one: what is below
+/// should not retry too.
+pub(super) const RETRY: &str = "$retry";
+
+/// Header of a response whose error was retried below: what is above should
+/// not retry too.
+pub(super) const RETRIED: &str = "$retried";
 
 impl Transit {
     /// Sends the request of a context and waits for its response. What can be
@@ -82,7 +90,7 @@ impl Transit {
             action: endpoint.name.clone(),
             params: if params.is_nothing() { Payload::empty() } else { params },
             meta: ctx.meta(),
-            headers: self.has_headers().then(|| ctx.headers()),
+            headers: self.has_headers().then(|| request_headers(ctx)),
             timeout: Some(timeout_of(ctx)),
             level: ctx.level(),
             tracing: ctx.tracing(),
@@ -98,7 +106,7 @@ impl Transit {
             .then(|| self.open_stream(ctx, &mut request).map(|()| Box::new(request.clone())));
         let opening = opening.transpose()?;
         let topic = Topic::node(PacketKind::Request, node.id.clone());
-        let bytes = self.encode(PacketBody::Request(Box::new(request)))?;
+        let bytes = self.encode(&topic, PacketBody::Request(Box::new(request)))?;
         let unsent = self.try_publish(&topic, bytes)?;
         Ok((guard, unsent.map(|bytes| (topic, bytes)), opening))
     }
@@ -133,7 +141,11 @@ impl Transit {
         let reply = guard.reply().await;
         let (meta, headers, result) = match reply {
             Some(Ok(answer)) => (answer.meta, answer.headers, Ok(answer.value)),
-            Some(Err(answer)) => (answer.meta, answer.headers, Err(answer.value)),
+            Some(Err(mut answer)) => {
+                let retried = answer.headers.remove(RETRIED).is_some();
+                let error = if retried { answer.value.with_retried() } else { answer.value };
+                (answer.meta, answer.headers, Err(error))
+            }
             None => return Err(crate::broker::stopped()),
         };
         ctx.merge_meta(meta);
@@ -148,12 +160,12 @@ impl Transit {
         self: Arc<Self>,
         node: NodeId,
         packet: EventPacket,
-    ) -> BoxFuture<'static, ()> {
+    ) -> BoxFuture<'static, Result<()>> {
         let event = packet.event.clone();
         let topic = Topic::node(PacketKind::Event, node);
         let sent = self
             .check_connected()
-            .and_then(|()| self.encode(PacketBody::Event(Box::new(packet))))
+            .and_then(|()| self.encode(&topic, PacketBody::Event(Box::new(packet))))
             .and_then(|bytes| self.try_publish(&topic, bytes));
         Box::pin(async move {
             let result = match sent {
@@ -161,16 +173,17 @@ impl Transit {
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };
-            if let Err(error) = result {
+            if let Err(error) = &result {
                 tracing::error!(%event, ?topic, %error, "an event was not sent");
-                self.announce_error("transit", "failedSendEventPacket", &error);
+                self.announce_error("transit", "failedSendEventPacket", error);
             }
+            result
         })
     }
 
     /// Sends a packet of any other kind.
     pub(crate) async fn send(&self, topic: &Topic, body: PacketBody) -> Result<()> {
-        let bytes = self.encode(body)?;
+        let bytes = self.encode(topic, body)?;
         match self.try_publish(topic, bytes)? {
             None => Ok(()),
             Some(bytes) => self.transporter.publish_dyn(topic, bytes).await,
@@ -178,13 +191,21 @@ impl Transit {
     }
 
     /// Encodes a packet of this node; one that the medium cannot carry is refused.
-    pub(super) fn encode(&self, body: PacketBody) -> Result<Bytes> {
-        let packet = Packet { version: self.protocol.into(), sender: self.node_id.clone(), body };
+    pub(super) fn encode(&self, topic: &Topic, body: PacketBody) -> Result<Bytes> {
+        let mut packet =
+            Packet { version: self.protocol.into(), sender: self.node_id.clone(), body };
+        if let Some(hook) = &self.hooks.publish {
+            packet = hook(topic, packet)?;
+        }
         let mut out = BytesMut::with_capacity(FIRST_BUFFER);
         self.serializer.encode(&packet, &mut out)?;
+        let mut bytes = out.freeze();
+        if let Some(hook) = &self.hooks.send {
+            bytes = hook(packet.kind(), bytes)?;
+        }
         match self.transporter.capabilities().max_packet {
-            Some(limit) if out.len() > limit => Err(too_large(packet.kind(), out.len(), limit)),
-            _ => Ok(out.freeze()),
+            Some(limit) if bytes.len() > limit => Err(too_large(packet.kind(), bytes.len(), limit)),
+            _ => Ok(bytes),
         }
     }
 
@@ -197,12 +218,39 @@ impl Transit {
         }
     }
 
+    /// The form in which an error of this node travels.
+    pub(super) fn plain_error(&self, error: &Error) -> WireError {
+        let plain = error.to_wire(&self.node_id);
+        match &self.regenerator {
+            None => plain,
+            Some(regenerator) => regenerator.extract_plain_error(error, plain),
+        }
+    }
+
+    /// Rebuilds an error that came from `sender`.
+    pub(super) fn restore(&self, plain: WireError, sender: &NodeId) -> Error {
+        let custom = self
+            .regenerator
+            .as_ref()
+            .and_then(|regenerator| regenerator.restore_custom_error(&plain, sender));
+        Error::from_wire(plain, sender, custom)
+    }
+
     fn check_connected(&self) -> Result<()> {
         if self.is_connected() {
             return Ok(());
         }
         Err(Error::from_data(ErrorKind::BrokerDisconnected, Object::new()))
     }
+}
+
+/// The headers of a call, and whether it is a retry or part of one.
+fn request_headers(ctx: &Context) -> Object {
+    let mut headers = ctx.headers();
+    if ctx.attempt() > 0 || ctx.within_retry() {
+        headers.insert(RETRY, true);
+    }
+    headers
 }
 
 /// The timeout that the callee is told, in ms; 0 for none.

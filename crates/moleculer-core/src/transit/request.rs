@@ -14,7 +14,11 @@ use moleculer_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{Transit, stream::mark_objects};
+use super::{
+    Transit,
+    outbound::{RETRIED, RETRY},
+    stream::mark_objects,
+};
 use crate::{
     Body, BodyStream, Context, Error, ErrorKind, Result, ServiceBroker, Visibility,
     broker::Phase,
@@ -97,6 +101,7 @@ impl Transit {
     /// Encodes a response. A result that cannot be sent becomes an error.
     fn encode_response(
         &self,
+        topic: &Topic,
         id: &PacketId,
         ctx: Option<&Context>,
         result: Result<Body>,
@@ -104,7 +109,7 @@ impl Transit {
         let encode = |result: Result<Body>| {
             let (packet, stream) = self.response(id, ctx, result);
             let opening = stream.map(|stream| Download { opening: packet.clone(), stream });
-            Ok((self.encode(PacketBody::Response(Box::new(packet)))?, opening))
+            Ok((self.encode(topic, PacketBody::Response(Box::new(packet)))?, opening))
         };
         encode(result).or_else(|error: Error| {
             tracing::error!(%id, %error, "a result cannot be sent");
@@ -132,7 +137,14 @@ impl Transit {
         match result {
             Ok(Body::Payload(payload)) => packet.data = payload,
             Ok(Body::Empty) => packet.data = Payload::nothing(),
-            Err(error) => packet.error = Some(error.to_wire(&self.node_id)),
+            Err(error) => {
+                if error.retried()
+                    && let Some(headers) = &mut packet.headers
+                {
+                    headers.insert(RETRIED, true);
+                }
+                packet.error = Some(self.plain_error(&error));
+            }
             Ok(Body::Stream(stream)) => {
                 if matches!(stream, BodyStream::Objects(_)) {
                     mark_objects(&mut packet.meta, &mut packet.headers);
@@ -193,13 +205,14 @@ impl Answer {
     }
 
     fn send(&self, result: Result<Body>) -> Rest {
-        let sent = self.transit.encode_response(&self.id, self.ctx.as_ref(), result).and_then(
-            |(bytes, download)| {
-                let topic = Topic::node(PacketKind::Response, self.to.clone());
+        let topic = Topic::node(PacketKind::Response, self.to.clone());
+        let sent = self
+            .transit
+            .encode_response(&topic, &self.id, self.ctx.as_ref(), result)
+            .and_then(|(bytes, download)| {
                 let unsent = self.transit.try_publish(&topic, bytes)?;
                 Ok(Rest { unsent: unsent.map(|bytes| (topic, bytes)), download })
-            },
-        );
+            });
         sent.unwrap_or_else(|error| {
             self.log(&error);
             Rest::default()
@@ -252,6 +265,7 @@ fn request_context(
     timeout: Option<Duration>,
     stream: Option<BodyStream>,
 ) -> ContextInit {
+    let mut headers = request.headers.unwrap_or_default();
     ContextInit {
         params: request.params,
         meta: request.meta,
@@ -263,7 +277,8 @@ fn request_context(
             parent_id: request.parent_id,
             caller: request.caller,
             peer: sender.into(),
-            headers: request.headers.unwrap_or_default(),
+            within_retry: headers.remove(RETRY).is_some(),
+            headers,
             tracing: request.tracing,
             timeout,
             stream: stream.map(|stream| Mutex::new(Some(stream))),

@@ -140,7 +140,7 @@ impl Packets for RequestPackets {
             Part::Chunk(chunk) => packet.params = chunk,
             Part::End(None) => {}
             Part::End(Some(error)) => {
-                let error = error.to_wire(&transit.node_id).to_object();
+                let error = transit.plain_error(&error).to_object();
                 packet.headers.as_mut().unwrap_or(&mut packet.meta).insert(FAILED, error);
             }
         }
@@ -159,7 +159,7 @@ impl Packets for ResponsePackets {
             Part::Chunk(chunk) => packet.data = chunk,
             Part::End(error) => {
                 packet.success = error.is_none();
-                packet.error = error.map(|error| error.to_wire(&transit.node_id));
+                packet.error = error.map(|error| transit.plain_error(&error));
             }
         }
         PacketBody::Response(Box::new(packet))

@@ -1,0 +1,60 @@
+//! The built-in middlewares and their order.
+
+use std::sync::Arc;
+
+use super::{
+    Middleware,
+    error_handler::{ErrorHandler, HandleErrors},
+    hook::ActionHook,
+    rate::{Debounce, Throttle},
+    retry::Retry,
+    timeout::Timeout,
+    tracker::ContextTracker,
+};
+use crate::{BrokerOptions, broker::Tasks};
+
+/// The built-in middlewares in the order of registration, so the first is the
+/// innermost. It is the order of the reference: ActionHook, Validator,
+/// Bulkhead, Cacher, ContextTracker, CircuitBreaker, Timeout, Retry, Fallback,
+/// ErrorHandler, Tracing, Metrics, Debounce, Throttle.
+pub(crate) fn builtin(
+    options: &BrokerOptions,
+    tasks: &Tasks,
+    error_handler: Option<ErrorHandler>,
+) -> Vec<Arc<dyn Middleware>> {
+    if !options.internal_middlewares {
+        return Vec::new();
+    }
+    vec![
+        Arc::new(ActionHook),
+        Arc::new(ContextTracker::new(options.tracking.clone())),
+        Arc::new(Timeout { default: *options.request_timeout }),
+        Arc::new(Retry::new(options.retry_policy.clone())),
+        Arc::new(HandleErrors(error_handler)),
+        Arc::new(Debounce { tasks: tasks.clone() }),
+        Arc::new(Throttle),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_that_of_the_reference() {
+        let all = builtin(&BrokerOptions::default(), &Tasks::default(), None);
+        let names: Vec<&str> = all.iter().map(|middleware| middleware.name()).collect();
+        assert_eq!(
+            names,
+            [
+                "ActionHook",
+                "ContextTracker",
+                "Timeout",
+                "Retry",
+                "ErrorHandler",
+                "Debounce",
+                "Throttle"
+            ]
+        );
+    }
+}
