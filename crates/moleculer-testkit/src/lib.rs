@@ -3,6 +3,7 @@
 pub mod alloc;
 mod compare;
 pub mod local;
+pub mod middleware;
 pub mod serializer;
 pub mod strategy;
 

@@ -6,7 +6,7 @@ use moleculer_protocol::{Object, Payload, Value};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{ActionSite, Middleware, budget::Budget};
-use crate::{ActionFn, Body, Context, Error, Result, config::Millis};
+use crate::{ActionFn, Body, Context, Error, Result, broker::Phase, config::Millis};
 
 /// Whether and how failed calls are made again; for all actions
 /// ([`BrokerBuilder::retry`](crate::BrokerBuilder::retry), option
@@ -269,7 +269,7 @@ impl Attempt {
     async fn failed(self, error: Error) -> Result<Body> {
         let Self { ctx, params, allowed, policy, budget, reserve } = self;
         // Retried below, or about to be retried above.
-        if error.retried() || ctx.within_retry() || !policy.applies(&error) {
+        if error.retried() || ctx.within_retry() || !policy.applies(&error) || is_ending(&ctx) {
             return Err(error);
         }
         let attempt = ctx.attempt() + 1;
@@ -289,6 +289,11 @@ impl Attempt {
         tokio::time::sleep(wait).await;
         ctx.broker()?.call_again(&ctx, params).await
     }
+}
+
+/// Whether the broker stops, or is gone: nothing gets better then.
+fn is_ending(ctx: &Context) -> bool {
+    ctx.broker().map_or(true, |broker| broker.inner().phase() >= Phase::Stopping)
 }
 
 impl Middleware for Retry {

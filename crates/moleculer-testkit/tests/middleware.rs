@@ -1,0 +1,31 @@
+//! The built-in middlewares keep the rules of all middlewares.
+
+use std::{process::ExitCode, time::Duration};
+
+use moleculer_core::{Middleware, RetryPolicy};
+use moleculer_testkit::middleware::run;
+
+/// Overrides nothing.
+#[derive(Debug)]
+struct Nothing;
+
+impl Middleware for Nothing {}
+
+fn main() -> ExitCode {
+    run(&[
+        ("none", |broker| broker),
+        ("nothing", |broker| broker.middleware(Nothing)),
+        ("retry", |broker| broker.retry(RetryPolicy::new())),
+        ("timeout", |broker| broker.request_timeout(Duration::from_secs(20))),
+        ("tracking", |broker| broker.tracking(Some(Duration::from_millis(50)))),
+        ("error handler", |broker| broker.error_handler(|error, _| Err(error))),
+        ("all", |broker| {
+            broker
+                .middleware(Nothing)
+                .retry(RetryPolicy::new())
+                .request_timeout(Duration::from_secs(20))
+                .tracking(Some(Duration::from_millis(50)))
+                .error_handler(|error, _| Err(error))
+        }),
+    ])
+}
