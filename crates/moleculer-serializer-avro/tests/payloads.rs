@@ -130,3 +130,22 @@ fn numbers_that_do_not_fit_are_refused() {
     let error = encode(&AvroSerializer, &packet(large)).expect_err("refused");
     assert_eq!(error.to_string(), "REQ: seq: 3000000000 does not fit 32 bits");
 }
+
+/// The reference wraps the metadata of a response stream once more with each
+/// of its packets.
+#[test]
+fn metadata_wrapped_into_text_is_read() {
+    let bytes = bytes_with(Payload::null()).expect("params");
+    let with_meta = |json: &str| {
+        let at = bytes.windows(3).position(|part| part == b"\x04{}").expect("the metadata");
+        let length = u8::try_from(2 * json.len()).expect("short");
+        Bytes::from([&bytes[..at], &[length], json.as_bytes(), &bytes[at + 3..]].concat())
+    };
+    for wrapped in [r#""{}""#, r#""\"{}\"""#] {
+        assert!(read(&with_meta(wrapped)).meta.is_empty());
+    }
+    assert_eq!(read(&with_meta(r#""{\"a\":1}""#)).meta, Object::from([("a", 1)]));
+    let error = AvroSerializer.decode(PacketKind::Request, &with_meta(r#""5""#));
+    let message = error.expect_err("no object").to_string();
+    assert_eq!(message, "REQ: meta: expected an object, found 5");
+}

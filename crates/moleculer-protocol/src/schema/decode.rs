@@ -20,6 +20,10 @@ use crate::{
     json, read_packet,
 };
 
+/// How often text may be wrapped into text. Each time doubles its escapes, so
+/// that no sender gets further.
+const MOST_WRAPPED: usize = 32;
+
 type Result<T> = std::result::Result<T, DecodeError>;
 
 /// Reads a packet of a kind that the topic told. Params and data share the
@@ -239,8 +243,23 @@ impl<'a, R: SchemaReader<'a>> Input<'_, 'a, R> {
     }
 
     /// The JSON text of an object; a falsy value stands for `{}`.
+    ///
+    /// The reference wraps the metadata of a response stream into text once
+    /// more with each chunk.
     fn object(&mut self, field: Field) -> Result<Object> {
-        match self.json(field)? {
+        let mut value = self.json(field)?;
+        for _ in 0..MOST_WRAPPED {
+            match value {
+                Some(Value::String(text)) if !text.is_empty() => {
+                    value = Some(
+                        json::from_slice(text.as_bytes())
+                            .map_err(|error| error.within(field.name))?,
+                    );
+                }
+                _ => break,
+            }
+        }
+        match value {
             Some(Value::Object(object)) => Ok(object),
             Some(other) if other.is_truthy() => {
                 let error = DecodeError::new(format!("expected an object, found {other:?}"));

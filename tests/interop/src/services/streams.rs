@@ -1,5 +1,7 @@
 //! What `probe` does with streams.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 use moleculer::{ByteStream, Object, ObjectStream, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -48,15 +50,19 @@ pub(crate) async fn upload(params: Value, meta: Object, mut body: ByteStream) ->
 }
 
 /// Bytes of the test pattern; with `failAfter` that many and an error.
+///
+/// The error comes a little later: the reference throws one away that arrives
+/// before the caller had its turn to listen, and the stream then never ends.
 pub(crate) fn download(params: &Download) -> ByteStream {
     let (size, chunk) = (params.fail_after.unwrap_or(params.size), params.chunk.max(1));
     let chunks = (0..size)
         .step_by(chunk)
-        .map(move |at| Ok((at..size.min(at + chunk)).map(|i| (i % 251) as u8).collect()));
-    let failure = params
-        .fail_after
-        .map(|_| Err(Error::internal("The download failed.").with_type("DOWNLOAD_FAILED")));
-    ByteStream::new(stream::iter(chunks.chain::<Option<Result<Vec<u8>>>>(failure)))
+        .map(move |at| Ok((at..size.min(at + chunk)).map(|i| (i % 251) as u8).collect::<Vec<_>>()));
+    let failure = stream::iter(params.fail_after).then(|_| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(Error::internal("The download failed.").with_type("DOWNLOAD_FAILED"))
+    });
+    ByteStream::new(stream::iter(chunks).chain(failure))
 }
 
 pub(crate) fn objects(count: u64) -> ObjectStream<Numbered> {

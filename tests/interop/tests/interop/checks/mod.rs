@@ -6,7 +6,7 @@ mod events;
 mod kinds;
 mod streams;
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use moleculer::{ProtocolVersion, prelude::*};
 use serde_json::Value as Json;
@@ -34,13 +34,18 @@ const ALL: &[(&str, Check)] = &[
     ("the load is gossiped", |cluster| Box::pin(discovery::load(cluster))),
 ];
 
+/// Longest time for one check.
+const LIMIT: Duration = Duration::from_secs(15);
+
 /// All checks in one cluster; the error tells every one that failed.
 pub(crate) async fn run(version: ProtocolVersion, serializer: &'static str) -> Result<()> {
     let cluster = Cluster::start(version, serializer).await?;
     let mut failures = Vec::new();
     for (name, check) in ALL {
-        if let Err(error) = check(&cluster).await {
-            failures.push(format!("{name}: {}", error.message()));
+        match tokio::time::timeout(LIMIT, check(&cluster)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => failures.push(format!("{name}: {}", error.message())),
+            Err(_) => failures.push(format!("{name}: it did not end within {LIMIT:?}")),
         }
     }
     match failures.as_slice() {
