@@ -7,6 +7,8 @@ pub use moleculer_macros::service;
 
 /// Transporters, one module for each that is compiled in.
 pub mod transporter {
+    #[cfg(feature = "transporter-nats")]
+    pub use moleculer_transporter_nats as nats;
     #[cfg(feature = "transporter-tcp")]
     pub use moleculer_transporter_tcp as tcp;
 }
@@ -61,6 +63,10 @@ impl BuildBroker for ServiceBroker {
 /// The plug-ins that are compiled in; add your own to it.
 pub fn plugins() -> Plugins {
     let plugins = Plugins::core();
+    #[cfg(feature = "transporter-nats")]
+    let plugins = plugins.transporter(moleculer_transporter_nats::PLUGIN);
+    #[cfg(not(feature = "transporter-nats"))]
+    let plugins = plugins.missing("NATS", "transporter-nats");
     #[cfg(feature = "transporter-tcp")]
     let plugins = plugins.transporter(moleculer_transporter_tcp::PLUGIN);
     #[cfg(not(feature = "transporter-tcp"))]

@@ -263,7 +263,7 @@ fn too_large(kind: PacketKind, size: usize, limit: usize) -> Error {
     let data = Object::from([("size", Value::from(size)), ("limit", limit.into())]);
     let message = format!(
         "a {kind} packet of {size} bytes is larger than the transporter's limit of {limit}; \
-         send less, or raise the limit (maxPacketSize) on all nodes"
+         send less, or raise that limit on all nodes"
     );
     Error::new(ErrorKind::Moleculer, message).with_type("PACKET_TOO_LARGE").with_data(data)
 }

@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod connection;
+mod error;
+mod inbox;
+mod servers;
+mod session;
+mod subject;
+mod transporter;
+
+pub use self::{
+    config::{NatsConfig, NatsTransporterBuilder, TlsConfig},
+    servers::Servers,
+    transporter::{NatsTransporter, PLUGIN},
+};
