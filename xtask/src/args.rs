@@ -192,12 +192,12 @@ mod tests {
             ("test --only", "`--only` needs a value"),
             ("test --require", "`--require` needs a value"),
             (
-                "test --require node,nats",
-                "`--require` knows no `nats`; valid: all, node, cargo-fuzz",
+                "test --require node,kafka",
+                "`--require` knows no `kafka`; valid: all, node, cargo-fuzz, nats",
             ),
             (
                 "test --only doc,docs",
-                "`--only` knows no suite `docs`; valid: workspace, doc, examples, interop, fuzz",
+                "`--only` knows no suite `docs`; valid: workspace, doc, examples, nats, interop, fuzz",
             ),
         ];
         for (line, expected) in cases {

@@ -28,6 +28,7 @@ mod fuzz;
 mod libtest;
 mod process;
 mod report;
+mod servers;
 mod suites;
 mod tools;
 

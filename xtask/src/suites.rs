@@ -8,6 +8,7 @@ use crate::{
     libtest::Summary,
     process::{cargo, stream},
     report::{Outcome, Skip},
+    servers::{self, Instance, Server},
     tools::{Tool, Toolbox},
 };
 
@@ -22,6 +23,8 @@ pub(crate) enum Suite {
     Doc,
     /// The programs in `examples/`.
     Examples,
+    /// The NATS transporter with each server.
+    Nats,
     /// Rust nodes and Node.js nodes in one cluster.
     Interop,
     /// The decoders under the fuzzer.
@@ -29,14 +32,15 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Workspace, Self::Doc, Self::Examples, Self::Interop, Self::Fuzz];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Workspace, Self::Doc, Self::Examples, Self::Nats, Self::Interop, Self::Fuzz];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Workspace => "workspace",
             Self::Doc => "doc",
             Self::Examples => "examples",
+            Self::Nats => "nats",
             Self::Interop => "interop",
             Self::Fuzz => "fuzz",
         }
@@ -47,10 +51,12 @@ impl Suite {
         match self {
             Self::Workspace => {
                 let targets = ["--lib", "--bins", "--tests", "--exclude", "interop"];
-                cargo_test(&mut outcome, &[&ALL_CRATES[..], &targets].concat());
+                let others = ["--exclude", servers::NATS.package];
+                cargo_test(&mut outcome, &[&ALL_CRATES[..], &targets, &others].concat(), &[]);
             }
-            Self::Doc => cargo_test(&mut outcome, &[&ALL_CRATES[..], &["--doc"]].concat()),
+            Self::Doc => cargo_test(&mut outcome, &[&ALL_CRATES[..], &["--doc"]].concat(), &[]),
             Self::Examples => examples::run(&mut outcome, toolbox),
+            Self::Nats => with_servers(&mut outcome, &servers::NATS, toolbox.nats()),
             Self::Interop => interop(&mut outcome, toolbox),
             Self::Fuzz => fuzz::run(&mut outcome, toolbox, &FuzzArgs::SMOKE),
         }
@@ -62,6 +68,25 @@ impl Suite {
 /// it once.
 const ALL_CRATES: [&str; 2] = ["--workspace", "--all-features"];
 
+/// The tests of a crate, once with each server.
+fn with_servers(
+    outcome: &mut Outcome,
+    server: &Server,
+    (instances, missing): &(Vec<Instance>, Vec<String>),
+) {
+    for instance in instances {
+        println!("with {}", instance.name);
+        let args = ["--package", server.package, "--lib", "--tests"];
+        cargo_test(outcome, &args, std::slice::from_ref(&instance.variable));
+    }
+    outcome.server = join(instances);
+    outcome.skips.extend(missing.iter().map(|why| Skip::Missing(server.tool, why.clone())));
+}
+
+fn join(instances: &[Instance]) -> String {
+    instances.iter().map(|instance| instance.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 fn interop(outcome: &mut Outcome, toolbox: &Toolbox) {
     let server = toolbox.node().and_then(|node| {
         node.install_packages(NODE_PEERS)?;
@@ -69,18 +94,28 @@ fn interop(outcome: &mut Outcome, toolbox: &Toolbox) {
     });
     match server {
         Ok(server) => {
-            outcome.server = server;
-            cargo_test(outcome, &["--package", "interop"]);
+            // Any one will do; each is tested by itself.
+            let (nats, missing) = toolbox.nats();
+            let nats = &nats[..nats.len().min(1)];
+            outcome.server = [server, join(nats)].join(", ");
+            let variables: Vec<_> = nats.iter().map(|nats| nats.variable.clone()).collect();
+            cargo_test(outcome, &["--package", "interop"], &variables);
+            if nats.is_empty() {
+                let missing = missing.iter().map(|why| Skip::Missing(Tool::Nats, why.clone()));
+                outcome.skips.extend(missing);
+            }
         }
         Err(reason) => outcome.skips.push(Skip::Missing(Tool::Node, reason)),
     }
 }
 
-fn cargo_test(outcome: &mut Outcome, args: &[&str]) {
+fn cargo_test(outcome: &mut Outcome, args: &[&str], variables: &[(&str, String)]) {
     let args = [&["test", "--no-fail-fast"], args].concat();
     let no_limit: Option<Duration> = None;
     println!("cargo {}", args.join(" "));
-    match stream(&mut cargo(args), no_limit) {
+    let mut command = cargo(args);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    match stream(&mut command, no_limit) {
         Ok(output) => {
             let summary = Summary::parse(output.lines.iter().map(String::as_str));
             add_summary(outcome, &summary, output.end.error());

