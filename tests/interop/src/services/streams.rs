@@ -51,15 +51,16 @@ pub(crate) async fn upload(params: Value, meta: Object, mut body: ByteStream) ->
 
 /// Bytes of the test pattern; with `failAfter` that many and an error.
 ///
-/// The error comes a little later: the reference throws one away that arrives
-/// before the caller had its turn to listen, and the stream then never ends.
+/// The error comes a little later: the reference loses one that it reads
+/// together with the stream's first packet, when nobody listens yet, and never
+/// ends the stream. A server between the nodes makes that more likely.
 pub(crate) fn download(params: &Download) -> ByteStream {
     let (size, chunk) = (params.fail_after.unwrap_or(params.size), params.chunk.max(1));
     let chunks = (0..size)
         .step_by(chunk)
         .map(move |at| Ok((at..size.min(at + chunk)).map(|i| (i % 251) as u8).collect::<Vec<_>>()));
     let failure = stream::iter(params.fail_after).then(|_| async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         Err(Error::internal("The download failed.").with_type("DOWNLOAD_FAILED"))
     });
     ByteStream::new(stream::iter(chunks).chain(failure))

@@ -1,4 +1,4 @@
-//! One Rust node, one JavaScript node, and a driver, over TCP.
+//! One Rust node, one JavaScript node, and a driver.
 
 use std::{
     net::TcpListener,
@@ -6,20 +6,29 @@ use std::{
     time::Duration,
 };
 
-use moleculer::{ProtocolVersion, TransitOptions, prelude::*, transporter::tcp::TcpTransporter};
-use serde_json::json;
+use moleculer::{ProtocolVersion, TransitOptions, prelude::*};
+use serde_json::{Value as Json, json};
 
-use crate::process::{Implementation, Process};
+use crate::process::{Implementation, NatsServer, Process};
 
 /// Longest wait for something to come true.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What carries the packets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Medium {
+    Tcp,
+    Nats,
+}
 
 /// The nodes and where they are.
 pub(crate) struct Cluster {
     pub(crate) version: ProtocolVersion,
     pub(crate) serializer: &'static str,
+    pub(crate) medium: Medium,
     namespace: String,
-    urls: Vec<(&'static str, String)>,
+    transporter: Json,
+    _server: Option<NatsServer>,
     pub(crate) driver: ServiceBroker,
     pub(crate) rust: Process,
     pub(crate) javascript: Process,
@@ -34,11 +43,21 @@ pub(crate) const DIRECTIONS: [(&str, &str); 2] = [(RUST, JAVASCRIPT), (JAVASCRIP
 
 impl Cluster {
     /// Starts all three and waits until each knows the others.
-    pub(crate) async fn start(version: ProtocolVersion, serializer: &'static str) -> Result<Self> {
+    pub(crate) async fn start(
+        version: ProtocolVersion,
+        serializer: &'static str,
+        medium: Medium,
+    ) -> Result<Self> {
         let namespace = namespace();
-        let urls = addresses(&["driver", RUST, JAVASCRIPT])?;
+        let (transporter, server) = match medium {
+            Medium::Tcp => (tcp(&["driver", RUST, JAVASCRIPT])?, None),
+            Medium::Nats => {
+                let server = NatsServer::start().await?;
+                (json!({ "type": "NATS", "options": { "url": server.url } }), Some(server))
+            }
+        };
         let environment = |id| {
-            let mut environment = environment(version, &namespace, &urls, id);
+            let mut environment = environment(version, &namespace, &transporter, id);
             environment.push(("SERIALIZER", serializer.to_owned()));
             environment
         };
@@ -47,9 +66,19 @@ impl Cluster {
         let (rust, javascript, driver) = tokio::try_join!(
             Process::start(Implementation::Rust, &rust),
             Process::start(Implementation::JavaScript, &javascript),
-            driver(version, &namespace, &urls, serializer, TransitOptions::default()),
+            driver(version, &namespace, &transporter, serializer, TransitOptions::default()),
         )?;
-        let cluster = Self { version, serializer, namespace, urls, driver, rust, javascript };
+        let cluster = Self {
+            version,
+            serializer,
+            medium,
+            namespace,
+            transporter,
+            _server: server,
+            driver,
+            rust,
+            javascript,
+        };
         for (caller, callee) in DIRECTIONS {
             cluster.reachable(caller, callee).await?;
         }
@@ -58,7 +87,8 @@ impl Cluster {
 
     /// Starts the JavaScript node again, under the same id.
     pub(crate) async fn restart_javascript(&mut self) -> Result<()> {
-        let mut environment = environment(self.version, &self.namespace, &self.urls, JAVASCRIPT);
+        let mut environment =
+            environment(self.version, &self.namespace, &self.transporter, JAVASCRIPT);
         environment.push(("SERIALIZER", self.serializer.to_owned()));
         self.javascript = Process::start(Implementation::JavaScript, &environment).await?;
         Ok(())
@@ -77,11 +107,7 @@ impl Cluster {
     }
 
     /// Lets a node make a call, and returns what it says of it.
-    pub(crate) async fn relay(
-        &self,
-        caller: &str,
-        call: serde_json::Value,
-    ) -> Result<serde_json::Value> {
+    pub(crate) async fn relay(&self, caller: &str, call: Json) -> Result<Json> {
         self.probe(caller, "relay", call).await
     }
 
@@ -91,8 +117,8 @@ impl Cluster {
         &self,
         (caller, callee): (&str, &str),
         action: &str,
-        params: serde_json::Value,
-    ) -> Result<serde_json::Value> {
+        params: Json,
+    ) -> Result<Json> {
         let call = json!({
             "action": format!("probe.{action}"), "params": params, "options": { "nodeID": callee }
         });
@@ -104,31 +130,17 @@ impl Cluster {
     }
 
     /// Calls an action of the JavaScript node.
-    pub(crate) async fn javascript_says(
-        &self,
-        action: &str,
-        params: serde_json::Value,
-    ) -> Result<serde_json::Value> {
+    pub(crate) async fn javascript_says(&self, action: &str, params: Json) -> Result<Json> {
         self.ask(JAVASCRIPT, action, params).await
     }
 
     /// Calls an action of a node's probe.
-    pub(crate) async fn probe(
-        &self,
-        node: &str,
-        action: &str,
-        params: serde_json::Value,
-    ) -> Result<serde_json::Value> {
+    pub(crate) async fn probe(&self, node: &str, action: &str, params: Json) -> Result<Json> {
         self.ask(node, &format!("probe.{action}"), params).await
     }
 
     /// Calls any action of a node.
-    pub(crate) async fn ask(
-        &self,
-        node: &str,
-        action: &str,
-        params: serde_json::Value,
-    ) -> Result<serde_json::Value> {
+    pub(crate) async fn ask(&self, node: &str, action: &str, params: Json) -> Result<Json> {
         let call = self.driver.call::<Value>(action, params).node(node).timeout(DEADLINE);
         Ok(call.await?.into())
     }
@@ -138,16 +150,10 @@ impl Cluster {
 pub(crate) async fn driver(
     version: ProtocolVersion,
     namespace: &str,
-    urls: &[(&str, String)],
+    transporter: &Json,
     serializer: &str,
     transit: TransitOptions,
 ) -> Result<ServiceBroker> {
-    let list = urls.iter().map(|(id, address)| format!("{address}/{id}"));
-    let tcp = TcpTransporter::builder()
-        .udp_discovery(false)
-        .use_hostname(false)
-        .gossip_period(Duration::from_secs(1))
-        .urls(list);
     let mut options = moleculer::BrokerOptions::default();
     options.transit = transit;
     ServiceBroker::builder()
@@ -156,7 +162,7 @@ pub(crate) async fn driver(
         .namespace(namespace)
         .protocol(version)
         .serializer_named(serializer)
-        .transporter(tcp)
+        .transporter(Value::from(transporter.clone()))
         .start()
         .await
 }
@@ -165,6 +171,17 @@ pub(crate) async fn driver(
 pub(crate) fn namespace() -> String {
     static CASES: AtomicUsize = AtomicUsize::new(0);
     format!("interop-{}-{}", std::process::id(), CASES.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The transporter of these nodes, each with a port that is free now.
+pub(crate) fn tcp(nodes: &[&'static str]) -> Result<Json> {
+    let urls: serde_json::Map<_, _> = addresses(nodes)?
+        .into_iter()
+        .map(|(id, address)| (id.to_owned(), address.into()))
+        .collect();
+    let options =
+        json!({ "udpDiscovery": false, "useHostname": false, "gossipPeriod": 1, "urls": urls });
+    Ok(json!({ "type": "TCP", "options": options }))
 }
 
 /// An address for each node, with a port that is free now.
@@ -184,18 +201,14 @@ pub(crate) fn addresses(nodes: &[&'static str]) -> Result<Vec<(&'static str, Str
 pub(crate) fn environment(
     version: ProtocolVersion,
     namespace: &str,
-    urls: &[(&'static str, String)],
+    transporter: &Json,
     id: &str,
 ) -> Vec<(&'static str, String)> {
-    let urls: serde_json::Map<_, _> =
-        urls.iter().map(|(id, address)| ((*id).to_owned(), address.as_str().into())).collect();
     // The judge compares what only JavaScript can tell apart; the courier
     // exchanges streams.
     let more = if id == JAVASCRIPT { ",judge,courier" } else { "" };
-    let tcp =
-        json!({ "udpDiscovery": false, "useHostname": false, "gossipPeriod": 1, "urls": urls });
     let options = json!({
-        "transporter": { "type": "TCP", "options": tcp },
+        "transporter": transporter,
         "metadata": { "rack": ["é", 1.5, null] },
         "heartbeatInterval": 1,
     });

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     checks::check,
-    cluster::{self, Cluster, DIRECTIONS, JAVASCRIPT, RUST, until},
+    cluster::{self, Cluster, DIRECTIONS, JAVASCRIPT, Medium, RUST, until},
     process::{Implementation, Process},
 };
 
@@ -18,7 +18,7 @@ pub(crate) type Case = fn(ProtocolVersion) -> Pin<Box<dyn Future<Output = Result
 /// Every case with its name.
 pub(crate) const ALL: &[(&str, Case)] = &[
     ("a killed JavaScript node is noticed, and welcome again", |version| Box::pin(killed(version))),
-    ("a stopped Rust node says goodbye", |version| Box::pin(stopped(version))),
+    ("a stopped Rust node says goodbye", |version| Box::pin(stopped(version, Medium::Tcp))),
     ("the other protocol version is kept out, unless it is let in", |version| {
         Box::pin(mixed(version))
     }),
@@ -26,7 +26,7 @@ pub(crate) const ALL: &[(&str, Case)] = &[
 ];
 
 async fn killed(version: ProtocolVersion) -> Result<()> {
-    let mut cluster = Cluster::start(version, "JSON").await?;
+    let mut cluster = Cluster::start(version, "JSON", Medium::Tcp).await?;
     let driver = cluster.driver.clone();
     let waiting = tokio::spawn(async move {
         driver.call::<Value>("probe.sleep", json!({ "ms": 60_000 })).node(JAVASCRIPT).await
@@ -60,8 +60,8 @@ async fn killed(version: ProtocolVersion) -> Result<()> {
     Ok(())
 }
 
-async fn stopped(version: ProtocolVersion) -> Result<()> {
-    let mut cluster = Cluster::start(version, "JSON").await?;
+pub(crate) async fn stopped(version: ProtocolVersion, medium: Medium) -> Result<()> {
+    let mut cluster = Cluster::start(version, "JSON", medium).await?;
     let status = cluster.rust.terminate().await?;
     check("exit code", &status.code().into(), &0.into())?;
     // It told everybody before it left, so nobody has to wait for a timer.
@@ -85,13 +85,13 @@ async fn mixed(version: ProtocolVersion) -> Result<()> {
     };
     for let_in in [false, true] {
         let namespace = cluster::namespace();
-        let urls = cluster::addresses(&["driver", JAVASCRIPT])?;
-        let mut environment = cluster::environment(other, &namespace, &urls, JAVASCRIPT);
+        let tcp = cluster::tcp(&["driver", JAVASCRIPT])?;
+        let mut environment = cluster::environment(other, &namespace, &tcp, JAVASCRIPT);
         environment.push(("DISABLE_VERSION_CHECK", let_in.to_string()));
         let _javascript = Process::start(Implementation::JavaScript, &environment).await?;
         let mut transit = moleculer::TransitOptions::default();
         transit.disable_version_check = let_in;
-        let driver = cluster::driver(version, &namespace, &urls, "JSON", transit).await?;
+        let driver = cluster::driver(version, &namespace, &tcp, "JSON", transit).await?;
         if let_in {
             driver.wait_for_services(["probe"], Duration::from_secs(20)).await?;
             let answer: Value = driver.call("probe.echo", json!({ "a": 1 })).await?;
@@ -111,18 +111,10 @@ async fn udp(version: ProtocolVersion) -> Result<()> {
     let free = cluster::addresses(&["udp"])?;
     let port: u16 = free[0].1.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(4445);
     let tcp = json!({ "udpPort": port, "udpPeriod": 1, "useHostname": false, "gossipPeriod": 1 });
-    let mut environment = cluster::environment(version, &namespace, &[], JAVASCRIPT);
-    environment.retain(|(key, _)| *key != "BROKER_OPTIONS");
-    let options = json!({ "transporter": { "type": "TCP", "options": tcp } });
-    environment.push(("BROKER_OPTIONS", options.to_string()));
-    let mut options = moleculer::BrokerOptions::from_value(options)?;
-    options.namespace = namespace;
-    let driver = ServiceBroker::builder()
-        .options(options)
-        .node_id("driver")
-        .protocol(version)
-        .start()
-        .await?;
+    let tcp = json!({ "type": "TCP", "options": tcp });
+    let environment = cluster::environment(version, &namespace, &tcp, JAVASCRIPT);
+    let transit = moleculer::TransitOptions::default();
+    let driver = cluster::driver(version, &namespace, &tcp, "JSON", transit).await?;
     let _javascript = Process::start(Implementation::JavaScript, &environment).await?;
     driver.wait_for_services(["probe"], Duration::from_secs(20)).await?;
     let answer: Value = driver.call("probe.echo", "found").await?;

@@ -13,6 +13,7 @@ mod vectors;
 
 use std::{process::ExitCode, time::Duration};
 
+use cluster::Medium;
 use libtest_mimic::{Arguments, Failed, Trial};
 use moleculer::{
     ProtocolVersion::{self, V4, V5},
@@ -32,25 +33,39 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     for &(version, serializers) in SERIALIZERS {
         for &(name, case) in life_cycle::ALL {
-            trials.push(trial(format!("protocol {version}: {name}"), move || case(version)));
+            let name = format!("protocol {version}: {name}");
+            trials.push(trial(name, Medium::Tcp, move || case(version)));
         }
+        let name = format!("protocol {version} over NATS");
+        let checks = move || checks::run(version, "JSON", Medium::Nats);
+        trials.push(trial(format!("{name}: nodes understand each other"), Medium::Nats, checks));
+        let stopped = move || life_cycle::stopped(version, Medium::Nats);
+        trials.push(trial(
+            format!("{name}: a stopped Rust node says goodbye"),
+            Medium::Nats,
+            stopped,
+        ));
         for &serializer in serializers {
             let name = format!("protocol {version} over {serializer}");
-            let checks = move || checks::run(version, serializer);
-            trials.push(trial(format!("{name}: nodes understand each other"), checks));
+            let checks = move || checks::run(version, serializer, Medium::Tcp);
+            trials.push(trial(format!("{name}: nodes understand each other"), Medium::Tcp, checks));
             let packets = move || packets::run(version, serializer);
-            trials.push(trial(format!("{name}: our packets are read alike"), packets));
+            trials.push(trial(format!("{name}: our packets are read alike"), Medium::Tcp, packets));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn trial<F>(name: String, case: impl FnOnce() -> F + Send + 'static) -> Trial
+fn trial<F>(name: String, medium: Medium, case: impl FnOnce() -> F + Send + 'static) -> Trial
 where
     F: Future<Output = Result<()>>,
 {
     let trial = Trial::test(name, move || run(case()));
-    match process::javascript_missing() {
+    let missing = process::javascript_missing().or_else(|| match medium {
+        Medium::Tcp => None,
+        Medium::Nats => process::nats_missing(),
+    });
+    match missing {
         Some(reason) => trial.with_ignored_flag(true).with_kind(reason),
         None => trial,
     }

@@ -1,6 +1,8 @@
 //! Nodes as processes.
 
 use std::{
+    env,
+    net::TcpListener,
     path::PathBuf,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -9,8 +11,11 @@ use std::{
 use moleculer::prelude::*;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
     process::{Child, Command},
 };
+
+use crate::cluster::until;
 
 /// Longest wait for a node to be ready or to end.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -32,6 +37,46 @@ pub(crate) fn javascript_missing() -> Option<String> {
     let installed = javascript_folder().join("node_modules/moleculer-0.15").exists();
     (!installed)
         .then(|| "unavailable: run `cargo xtask test`, which installs the JavaScript nodes".into())
+}
+
+/// Why nothing can run over NATS here, if it cannot.
+pub(crate) fn nats_missing() -> Option<String> {
+    let reason = "unavailable: run `cargo xtask test`, which gets a NATS server";
+    (variable(NATS_URL).is_none() && variable(NATS_PROGRAM).is_none()).then(|| reason.into())
+}
+
+/// A server that runs somewhere.
+const NATS_URL: &str = "MOLECULER_TEST_NATS_URL";
+/// The program of one.
+const NATS_PROGRAM: &str = "MOLECULER_TEST_NATS_SERVER";
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A NATS server; killed when dropped, unless somebody else runs it.
+pub(crate) struct NatsServer {
+    pub(crate) url: String,
+    _child: Option<Child>,
+}
+
+impl NatsServer {
+    /// Starts one and waits until it takes connections.
+    pub(crate) async fn start() -> Result<Self> {
+        if let Some(url) = variable(NATS_URL) {
+            return Ok(Self { url, _child: None });
+        }
+        let failed = |error| Error::internal("NATS server").with_source(error);
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.map_err(failed)?;
+        let mut command = Command::new(variable(NATS_PROGRAM).unwrap_or_default());
+        command.args(["-a", "127.0.0.1", "-p", &address.port().to_string()]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let child = command.spawn().map_err(failed)?;
+        until("the NATS server listens", async || Ok(TcpStream::connect(address).await.is_ok()))
+            .await?;
+        Ok(Self { url: format!("nats://{address}"), _child: Some(child) })
+    }
 }
 
 /// A program of the JavaScript folder.

@@ -4,7 +4,7 @@ use moleculer::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::check;
-use crate::cluster::{Cluster, DIRECTIONS, RUST, until};
+use crate::cluster::{Cluster, DIRECTIONS, Medium, RUST, until};
 
 /// Settings, metadata, actions and events of all services, and the node's own.
 pub(crate) async fn alike(cluster: &Cluster) -> Result<()> {
@@ -32,12 +32,13 @@ pub(crate) async fn ping(cluster: &Cluster) -> Result<()> {
     check("the pong comes from", &node, &RUST.into())
 }
 
-/// Over TCP no heartbeats are sent; gossip carries what they would tell.
+/// Over TCP gossip tells it, with a number for each change; elsewhere heartbeats do.
 pub(crate) async fn load(cluster: &Cluster) -> Result<()> {
     for (observer, owner) in DIRECTIONS {
         until(&format!("{observer} knows the load of {owner}"), async || {
             let node = node(cluster, observer, owner).await?;
-            Ok(node["cpu"].is_number() && node["cpuSeq"].as_i64() > Some(0))
+            let numbered = node["cpuSeq"].as_i64() > Some(0) || cluster.medium != Medium::Tcp;
+            Ok(node["cpu"].is_number() && numbered)
         })
         .await?;
     }

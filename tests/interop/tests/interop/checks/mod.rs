@@ -11,7 +11,10 @@ use std::{pin::Pin, time::Duration};
 use moleculer::{ProtocolVersion, prelude::*};
 use serde_json::Value as Json;
 
-use crate::{cluster::Cluster, vectors::difference};
+use crate::{
+    cluster::{Cluster, Medium},
+    vectors::difference,
+};
 
 type Check = for<'a> fn(&'a Cluster) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
@@ -31,15 +34,19 @@ const ALL: &[(&str, Check)] = &[
     ("streams come from JavaScript", |cluster| Box::pin(streams::downloads(cluster))),
     ("JavaScript exchanges streams", |cluster| Box::pin(streams::javascript_to_rust(cluster))),
     ("a ping is answered", |cluster| Box::pin(discovery::ping(cluster))),
-    ("the load is gossiped", |cluster| Box::pin(discovery::load(cluster))),
+    ("the load is told", |cluster| Box::pin(discovery::load(cluster))),
 ];
 
 /// Longest time for one check.
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// All checks in one cluster; the error tells every one that failed.
-pub(crate) async fn run(version: ProtocolVersion, serializer: &'static str) -> Result<()> {
-    let cluster = Cluster::start(version, serializer).await?;
+pub(crate) async fn run(
+    version: ProtocolVersion,
+    serializer: &'static str,
+    medium: Medium,
+) -> Result<()> {
+    let cluster = Cluster::start(version, serializer, medium).await?;
     let mut failures = Vec::new();
     for (name, check) in ALL {
         match tokio::time::timeout(LIMIT, check(&cluster)).await {
