@@ -17,6 +17,7 @@ mod codec;
 mod floor;
 mod local;
 mod measure;
+mod nats;
 mod options;
 mod ours;
 mod payload;
@@ -45,7 +46,8 @@ fn run(args: &[&str]) -> Result<()> {
         ["drive", "local", peer] => local::drive(peer),
         ["drive", "codec", peer] => codec::drive(peer),
         ["drive", "remote", peer, flavor] => remote::drive(peer, flavor.parse()?),
-        ["serve", peer, flavor] => remote::serve(peer, flavor.parse()?),
+        ["drive", "nats", peer, flavor] => nats::drive(peer, flavor.parse()?),
+        ["serve", peer, flavor, medium] => remote::serve(peer, flavor.parse()?, medium),
         ["--help" | "-h"] => {
             println!("{}", options::USAGE);
             Ok(())
@@ -65,7 +67,10 @@ fn compare(options: &options::Options) -> Result<()> {
     if options.remote {
         peers.extend(remote::peers()?);
     }
-    if options.js {
+    if options.nats {
+        peers.extend(nats::peers());
+    }
+    if options.js && peers.iter().any(Peer::is_js) {
         peer::check_js_installed()?;
     } else {
         peers.retain(|peer| !peer.is_js());

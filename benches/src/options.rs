@@ -3,10 +3,11 @@
 use crate::measure::Result;
 
 pub(crate) const USAGE: &str = "\
-usage: benches [local|codec|remote] [--rounds N] [--no-js] [--json FILE]
+usage: benches [local|codec|remote|nats] [--rounds N] [--no-js] [--json FILE]
 
   local, codec, remote
                   only this family of workloads (default: all)
+  nats            calls over NATS, which needs a server (not part of all)
   --rounds N      rounds of every peer, alternating (default: 3)
   --no-js         leave the Moleculer JS peers out
   --json FILE     also write every single measurement, one JSON object a line";
@@ -16,6 +17,7 @@ pub(crate) struct Options {
     pub(crate) local: bool,
     pub(crate) codec: bool,
     pub(crate) remote: bool,
+    pub(crate) nats: bool,
     pub(crate) rounds: u32,
     pub(crate) js: bool,
     pub(crate) json: Option<String>,
@@ -23,18 +25,25 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn parse(args: &[&str]) -> Result<Self> {
-        let mut options =
-            Self { local: true, codec: true, remote: true, rounds: 3, js: true, json: None };
+        let mut options = Self {
+            local: true,
+            codec: true,
+            remote: true,
+            nats: false,
+            rounds: 3,
+            js: true,
+            json: None,
+        };
         let mut family = None;
         let mut args = args.iter().copied();
         while let Some(arg) = args.next() {
             match arg {
-                "local" | "codec" | "remote" if family.is_none() => {
+                "local" | "codec" | "remote" | "nats" if family.is_none() => {
                     family = Some(arg);
-                    (options.local, options.codec, options.remote) =
-                        (arg == "local", arg == "codec", arg == "remote");
+                    (options.local, options.codec) = (arg == "local", arg == "codec");
+                    (options.remote, options.nats) = (arg == "remote", arg == "nats");
                 }
-                "local" | "codec" | "remote" => {
+                "local" | "codec" | "remote" | "nats" => {
                     return Err("families exclude each other: give none to run all".into());
                 }
                 "--no-js" => options.js = false,
@@ -62,8 +71,15 @@ mod tests {
 
     #[test]
     fn no_argument_runs_everything() {
-        let expected =
-            Options { local: true, codec: true, remote: true, rounds: 3, js: true, json: None };
+        let expected = Options {
+            local: true,
+            codec: true,
+            remote: true,
+            nats: false,
+            rounds: 3,
+            js: true,
+            json: None,
+        };
         assert_eq!(Options::parse(&[]).unwrap(), expected);
     }
 
@@ -75,6 +91,7 @@ mod tests {
             local: true,
             codec: false,
             remote: false,
+            nats: false,
             rounds: 5,
             js: false,
             json: Some("out".into()),

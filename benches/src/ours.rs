@@ -1,8 +1,8 @@
 //! The framework itself as a peer: what its users write, nothing tuned for the benchmark.
 
-use std::{hint::black_box, net::TcpListener, time::Duration};
+use std::{hint::black_box, time::Duration};
 
-use moleculer::{Payload, prelude::*, transporter::tcp::TcpTransporter};
+use moleculer::{BrokerBuilder, Payload, prelude::*, transporter::tcp::TcpTransporter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -82,23 +82,27 @@ pub(crate) fn drive_local() -> Result<()> {
 }
 
 /// The answering node: announces its port and serves.
-pub(crate) async fn serve() -> Result<()> {
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let broker = node("srv", port).service(Echo).start().await?;
+pub(crate) async fn serve(node: BrokerBuilder, port: u16) -> Result<()> {
+    let broker = node.service(Echo).start().await?;
     remote::announce(port);
     broker.run_until_signal().await?;
     Ok(())
 }
 
 /// Reports remote calls of every size.
-pub(crate) async fn drive_remote(server: &Server) -> Result<()> {
-    let broker = node("cli", server.port).start().await?;
+pub(crate) async fn drive_remote(node: BrokerBuilder, server: &Server) -> Result<()> {
+    let over_nats = server.port == 0;
+    let broker = node.start().await?;
     broker.wait_for_services(["echo"], DISCOVERY).await?;
     let broker: &'static ServiceBroker = Box::leak(Box::new(broker));
     for size in Size::ALL {
+        let mut workload = size.workload().to_owned();
+        if over_nats {
+            workload = workload.replace("remote", "nats");
+        }
         match size {
-            Size::TenBytes => calls::<Small>(broker, server, size, "echo.small").await?,
-            Size::Kilobyte => calls::<Page>(broker, server, size, "echo.page").await?,
+            Size::TenBytes => calls::<Small>(broker, server, size, "echo.small", &workload).await?,
+            Size::Kilobyte => calls::<Page>(broker, server, size, "echo.page", &workload).await?,
         }
     }
     Ok(())
@@ -109,6 +113,7 @@ async fn calls<T>(
     server: &Server,
     size: Size,
     action: &'static str,
+    workload: &str,
 ) -> Result<()>
 where
     T: Serialize + for<'de> Deserialize<'de> + Send + Sync + 'static,
@@ -123,14 +128,19 @@ where
             Ok(size_of_val(&result))
         }
     };
-    remote::calls(size.workload(), server, call).await
+    remote::calls(workload, server, call).await
 }
 
 /// Both nodes know where the answering one is; it learns of the other by its hello.
-fn node(id: &'static str, server: u16) -> moleculer::BrokerBuilder {
+pub(crate) fn over_tcp(id: &'static str, server: u16) -> BrokerBuilder {
     let tcp = TcpTransporter::builder()
         .udp_discovery(false)
         .use_hostname(false)
         .urls([format!("tcp://127.0.0.1:{server}/srv")]);
     ServiceBroker::builder().node_id(id).transporter(tcp)
+}
+
+/// Both nodes meet at the server.
+pub(crate) fn over_nats(id: &'static str, url: &str) -> BrokerBuilder {
+    ServiceBroker::builder().node_id(id).transporter(url.to_owned())
 }

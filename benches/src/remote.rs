@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use crate::{
     floor::framed_tcp::{self, Handler},
     measure::{Flavor, Result, closed_loop, cpu_time, emit, median},
-    ours,
+    nats, ours,
     payload::Size,
     peer::{JS_014, JS_015, Peer},
 };
@@ -47,18 +47,24 @@ pub(crate) fn peers() -> Result<Vec<Peer>> {
 }
 
 /// Runs the answering node of a Rust peer: prints its port, serves until standard input ends.
-pub(crate) fn serve(peer: &str, flavor: Flavor) -> Result<()> {
+pub(crate) fn serve(peer: &str, flavor: Flavor, medium: &str) -> Result<()> {
     // The driver holds the other end of standard input, so no server outlives its driver.
     thread::spawn(|| {
         io::copy(&mut io::stdin(), &mut io::sink()).ok();
         std::process::exit(0);
     });
     // Spawned, since the thread that blocks on a future is not one of the two workers.
+    let medium = medium.to_owned();
     flavor.build()?.block_on(async {
         match peer {
+            "nats-floor" => tokio::spawn(async move { nats::serve_floor(&medium).await }).await?,
+            "nats-ours" => tokio::spawn(ours::serve(ours::over_nats("srv", &medium), 0)).await?,
             "floor" => tokio::spawn(serve_floor(framed_tcp::raw)).await?,
             "typed-floor" => tokio::spawn(serve_floor(framed_tcp::typed)).await?,
-            "ours" => tokio::spawn(ours::serve()).await?,
+            "ours" => {
+                let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+                tokio::spawn(ours::serve(ours::over_tcp("srv", port), port)).await?
+            }
             _ => Err(unknown(peer)),
         }
     })
@@ -71,12 +77,12 @@ pub(crate) fn announce(port: u16) {
 
 /// Starts the answering node of a Rust peer and measures it from this process.
 pub(crate) fn drive(peer: &str, flavor: Flavor) -> Result<()> {
-    let server = Server::start(peer, flavor)?;
+    let server = Server::start(peer, flavor, "tcp")?;
     flavor.build()?.block_on(async {
         match peer {
             "floor" => drive_floor(&server, framed_tcp::raw).await,
             "typed-floor" => drive_floor(&server, framed_tcp::typed).await,
-            "ours" => ours::drive_remote(&server).await,
+            "ours" => ours::drive_remote(ours::over_tcp("cli", server.port), &server).await,
             _ => Err(unknown(peer)),
         }
     })
@@ -89,9 +95,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(peer: &str, flavor: Flavor) -> Result<Self> {
+    /// `medium` tells the node how it is to be reached.
+    pub(crate) fn start(peer: &str, flavor: Flavor, medium: &str) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve", peer, flavor.as_str()])
+            .args(["serve", peer, flavor.as_str(), medium])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -28,7 +28,7 @@ pub(crate) fn json_lines(records: &[Record]) -> Result<String> {
 pub(crate) fn markdown(records: &[Record], peers: &[Peer]) -> String {
     let mut report = String::new();
     for workload in distinct(records.iter().map(|record| record.sample.workload.as_str())) {
-        let times = !workload.starts_with("remote/");
+        let times = !between_nodes(workload);
         let js = js_peers(records, workload);
         report += &format!("\n### {workload}\n\n{}", header(times, &js));
         for row in rows(records, peers, workload, &js) {
@@ -36,6 +36,10 @@ pub(crate) fn markdown(records: &[Record], peers: &[Peer]) -> String {
         }
     }
     report
+}
+
+fn between_nodes(workload: &str) -> bool {
+    workload.starts_with("remote/") || workload.starts_with("nats/")
 }
 
 fn js_peers(records: &[Record], workload: &str) -> Vec<&'static str> {
@@ -70,7 +74,7 @@ fn rows(records: &[Record], peers: &[Peer], workload: &str, js: &[&str]) -> Vec<
             row.push(floor.map_or_else(none, |floor| ratio(&own, &floor)));
             row.extend(js.iter().map(|js| match of(js) {
                 Some(_) if *js == name => none(),
-                Some(js) if !workload.starts_with("remote/") => ratio(&js, &own),
+                Some(js) if !between_nodes(workload) => ratio(&js, &own),
                 Some(js) => ratio(&own, &js),
                 None => none(),
             }));

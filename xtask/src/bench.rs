@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::{
     process::{cargo, exit_code},
-    tools::Node,
+    tools::{Node, Toolbox},
 };
 
 /// The Moleculer JS peers.
@@ -15,6 +15,12 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
     let mut command = cargo(["run", "--release", "--package", "benches", "--"]);
     // A file named in the arguments is where the user is, not in the root.
     command.args(args).current_dir(".");
+    if args.iter().any(|arg| arg == "nats") {
+        // Without one, the benchmark says so.
+        let toolbox = Toolbox::default();
+        let programs = toolbox.nats().0.iter().map(|nats| &nats.variable);
+        command.envs(programs.map(|(name, value)| (name, value)));
+    }
     if needs_js(args) {
         let installed = Node::find().and_then(|node| node.install_packages(JS_PEERS));
         if let Err(reason) = installed {
@@ -26,7 +32,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
 }
 
 fn needs_js(args: &[String]) -> bool {
-    !args.iter().any(|arg| matches!(arg.as_str(), "--no-js" | "--help" | "-h"))
+    !args.iter().any(|arg| matches!(arg.as_str(), "--no-js" | "nats" | "--help" | "-h"))
 }
 
 #[cfg(test)]
@@ -35,7 +41,12 @@ mod tests {
 
     #[test]
     fn js_peers_are_installed_only_to_be_measured() {
-        let cases = [("local --rounds 1", true), ("local --no-js", false), ("--help", false)];
+        let cases = [
+            ("local --rounds 1", true),
+            ("local --no-js", false),
+            ("nats", false),
+            ("--help", false),
+        ];
         for (line, expected) in cases {
             let args: Vec<_> = line.split(' ').map(str::to_owned).collect();
             assert_eq!(needs_js(&args), expected, "{line}");
