@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use futures_util::stream;
 use moleculer_core::{
-    Action, BrokerBuilder, BrokerOptions, Context, ErrorKind, Params, Result, Service,
+    Action, BrokerBuilder, BrokerOptions, ByteStream, Context, Error, ErrorKind, Params, Result,
+    Service,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -85,4 +87,28 @@ async fn no_call_is_lost_while_connections_come_and_go() {
     for node in [&*b, &a, &c] {
         node.stop().await;
     }
+}
+
+async fn pass(body: ByteStream) -> Result<ByteStream> {
+    Ok(body)
+}
+
+/// In JSON each of these bytes takes four characters.
+#[tokio::test]
+async fn chunks_of_a_stream_fit_into_packets() {
+    let port = Port::new();
+    let small = || quiet().max_packet_size(64 * 1024);
+    let service = |builder: BrokerBuilder| {
+        builder.service(Service::builder("pipe").action(Action::new("pass", pass)))
+    };
+    let a = Node::with("a", small().port(port.number), service).await.unwrap();
+    let b = Node::start("b", small().urls([port.url("a")])).await;
+    b.knows("pipe").await;
+    let whole = stream::once(async { Ok::<_, Error>(vec![255; 1_000_000]) });
+    let call = b.broker.call::<ByteStream>("pipe.pass", ()).stream(ByteStream::new(whole));
+    let echoed = async { call.await?.collect_up_to(1_000_000).await };
+    let echoed = timeout(DEADLINE, echoed).await.expect("the stream hangs").unwrap();
+    assert!(echoed.len() == 1_000_000 && echoed.iter().all(|byte| *byte == 255));
+    a.stop().await;
+    b.stop().await;
 }

@@ -93,7 +93,7 @@ impl Transit {
         packets: &impl Packets,
         seq: &mut u64,
     ) -> Result<()> {
-        let limit = self.max_chunk_size;
+        let limit = self.chunk_limit();
         let mut chunks = match stream {
             BodyStream::Objects(stream) => stream.boxed(),
             BodyStream::Bytes(stream) => stream
@@ -106,6 +106,15 @@ impl Transit {
             *seq += 1;
         }
         Ok(())
+    }
+
+    /// Most bytes in one packet. In JSON a byte takes up to four characters.
+    fn chunk_limit(&self) -> usize {
+        let medium = self.transporter.capabilities().max_packet;
+        match (self.max_chunk_size, medium.map(|most| most / 5)) {
+            (0, medium) => medium.unwrap_or(0),
+            (chunk, medium) => chunk.min(medium.unwrap_or(chunk)),
+        }
     }
 
     /// # Errors
