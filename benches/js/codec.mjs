@@ -3,7 +3,10 @@ import { emit, loadMoleculer, median } from "./lib.mjs";
 
 const [version, ...packets] = process.argv.slice(2);
 const { ServiceBroker, Serializers } = loadMoleculer(version);
-const NAMES = { 0.14: ["JSON", "MsgPack", "Avro", "ProtoBuf", "Thrift"], 0.15: ["JSON", "MsgPack"] };
+const NAMES = {
+	0.14: ["JSON", "MsgPack", "Notepack", "CBOR", "Avro", "ProtoBuf", "Thrift"],
+	0.15: ["JSON", "JSONExt", "MsgPack", "Notepack", "CBOR"]
+};
 const broker = new ServiceBroker({ logger: false, nodeID: "bench" });
 
 for (const name of NAMES[version]) {

@@ -2,7 +2,8 @@
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 
-const require = createRequire(import.meta.url);
+// The packages are those of the interop tests.
+const require = createRequire(new URL("../../tests/interop/node/package.json", import.meta.url));
 
 export const loadMoleculer = version => require(`moleculer-${version}`);
 

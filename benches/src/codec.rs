@@ -9,8 +9,8 @@ use moleculer::{
         RequestPacket, ResponsePacket, Serializer,
     },
     serializer::{
-        avro::AvroSerializer, msgpack::MsgPackSerializer, protobuf::ProtoBufSerializer,
-        thrift::ThriftSerializer,
+        avro::AvroSerializer, cbor::CborSerializer, json_ext::JsonExtSerializer,
+        msgpack::MsgPackSerializer, protobuf::ProtoBufSerializer, thrift::ThriftSerializer,
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -26,9 +26,12 @@ const OURS: &str = "ours";
 const KILOBYTE: usize = 1024;
 const LARGE: usize = 50 * 1024;
 
-const SERIALIZERS: [&dyn Serializer; 5] = [
+const SERIALIZERS: [&dyn Serializer; 8] = [
     &JsonSerializer,
+    &JsonExtSerializer,
     &MsgPackSerializer::new(),
+    &MsgPackSerializer::notepack(),
+    &CborSerializer::new(),
     &AvroSerializer,
     &ProtoBufSerializer,
     &ThriftSerializer,

@@ -90,7 +90,7 @@ impl Record {
 
 /// Makes a missing installation an error before anything is measured.
 pub(crate) fn check_js_installed() -> Result<()> {
-    let directory = js_directory();
+    let directory = js_directory().join("../../tests/interop/node");
     if directory.join("node_modules").is_dir() && node_version().is_some() {
         return Ok(());
     }

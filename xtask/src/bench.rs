@@ -4,11 +4,9 @@ use std::process::ExitCode;
 
 use crate::{
     process::{cargo, exit_code},
+    suites::NODE_PEERS,
     tools::{Node, Toolbox},
 };
-
-/// The Moleculer JS peers.
-const JS_PEERS: &str = "benches/js";
 
 /// Runs the benchmarks, with the JS peers where Node.js is installed.
 pub(crate) fn run(args: &[String]) -> ExitCode {
@@ -22,7 +20,7 @@ pub(crate) fn run(args: &[String]) -> ExitCode {
         command.envs(programs.map(|(name, value)| (name, value)));
     }
     if needs_js(args) {
-        let installed = Node::find().and_then(|node| node.install_packages(JS_PEERS));
+        let installed = Node::find().and_then(|node| node.install_packages(NODE_PEERS));
         if let Err(reason) = installed {
             println!("Without the JS peers: {reason}");
             command.arg("--no-js");
