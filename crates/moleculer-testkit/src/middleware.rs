@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{BoxFuture, try_join};
 use libtest_mimic::{Arguments, Failed, Trial};
 use moleculer_core::{
-    Action, BrokerBuilder, Error, Event, InProcessNetwork, Params, Plugins, Result, Service,
-    ServiceBroker, State, Value,
+    Action, BrokerBuilder, BrokerOptions, Error, Event, InProcessNetwork, Millis, Params, Plugins,
+    Result, Service, ServiceBroker, State, Value,
 };
 
 /// Adds the middleware under test to a broker.
@@ -63,7 +64,7 @@ fn run_case(case: Case, add: Add) -> Result<(), Failed> {
 /// Nothing, or which rule is broken and how.
 type Outcome = Result<(), String>;
 
-type Case = fn(Add) -> futures_util::future::BoxFuture<'static, Outcome>;
+type Case = fn(Add) -> BoxFuture<'static, Outcome>;
 
 const CASES: &[(&str, Case)] = &[
     ("a local result passes", |add| Box::pin(results(add, Place::Here))),
@@ -133,12 +134,10 @@ async fn counts_up(State(counts): State<Counts>) -> Result<()> {
 
 /// Brokers with the middleware; the first one makes the calls.
 async fn start(add: Add, place: Place, counts: &Counts) -> Result<Vec<ServiceBroker>, String> {
-    let network = InProcessNetwork::default();
-    let node = |id: &str| {
-        let builder = BrokerBuilder::new(Plugins::core()).node_id(id);
-        let networked = builder.transporter(network.transporter());
-        add(networked)
-    };
+    // No other node has to be told in time of a stop.
+    let mut options = BrokerOptions::default();
+    options.registry.stop_delay = Millis(Duration::ZERO);
+    let node = |id: &str| BrokerBuilder::new(Plugins::core()).options(options.clone()).node_id(id);
     let service = Service::builder("suite")
         .with_state(counts.clone())
         .action(Action::new("echo", echo))
@@ -146,11 +145,13 @@ async fn start(add: Add, place: Place, counts: &Counts) -> Result<Vec<ServiceBro
         .action(Action::new("panics", panics_on_purpose))
         .action(Action::new("hangs", hangs))
         .event(Event::new("suite.event", counts_up));
-    let host = told(node("host").service(service).start().await)?;
     if place == Place::Here {
-        return Ok(vec![host]);
+        return Ok(vec![told(add(node("host")).service(service).start().await)?]);
     }
-    let caller = told(node("caller").start().await)?;
+    let network = InProcessNetwork::default();
+    let node = |id| add(node(id).transporter(network.transporter()));
+    let (caller, host) = (node("caller").start(), node("host").service(service).start());
+    let (caller, host) = told(try_join(caller, host).await)?;
     told(caller.wait_for_services(["suite"], LIMIT).await)?;
     Ok(vec![caller, host])
 }

@@ -11,18 +11,23 @@ struct Nothing;
 
 impl Middleware for Nothing {}
 
+/// Waits that cost no time.
+fn retry() -> RetryPolicy {
+    RetryPolicy::new().delay(Duration::from_millis(1))
+}
+
 fn main() -> ExitCode {
     run(&[
         ("none", |broker| broker),
         ("nothing", |broker| broker.middleware(Nothing)),
-        ("retry", |broker| broker.retry(RetryPolicy::new())),
+        ("retry", |broker| broker.retry(retry())),
         ("timeout", |broker| broker.request_timeout(Duration::from_secs(20))),
         ("tracking", |broker| broker.tracking(Some(Duration::from_millis(50)))),
         ("error handler", |broker| broker.error_handler(|error, _| Err(error))),
         ("all", |broker| {
             broker
                 .middleware(Nothing)
-                .retry(RetryPolicy::new())
+                .retry(retry())
                 .request_timeout(Duration::from_secs(20))
                 .tracking(Some(Duration::from_millis(50)))
                 .error_handler(|error, _| Err(error))
