@@ -9,8 +9,9 @@ use std::{
 };
 
 use moleculer_core::{
-    Action, BrokerBuilder, BrokerOptions, Context, Error, ErrorKind, Event, InProcessNetwork,
-    Plugins, Result, Service, ServiceBroker, State, StrategyPlugin, Value,
+    Action, BrokerBuilder, BrokerOptions, Context, Error, ErrorInfo, ErrorKind, Event,
+    InProcessNetwork, IntoBody, Plugins, Result, Service, ServiceBroker, State, StrategyPlugin,
+    Value,
     strategy::{CpuUsage, Endpoint, Latency, Random, Selection, Shard, Strategy, StrategyHost},
 };
 use serde_json::json;
@@ -236,6 +237,19 @@ async fn a_strategy_that_chooses_nothing_fails_the_call() {
     let error = broker.emit("go", ()).await.unwrap_err();
     assert_eq!(error.r#type(), Some("INVALID_ENDPOINT"));
     broker.broadcast("go", ()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strategy_that_chooses_nothing_is_told_to_the_error_handler() {
+    let handled = |error: Error, info: &ErrorInfo<'_>| match info {
+        ErrorInfo::Resolution { action, node: None, .. } => {
+            Ok(format!("{action}: {}", error.message()).into_body())
+        }
+        _ => Err(error),
+    };
+    let start = |a: BrokerBuilder| a.strategy(Index(None)).error_handler(handled);
+    let cluster = Cluster::start(&["b", "c"], plain, start).await;
+    assert_eq!(cluster.call(json!({})).await, "who.am: Strategy returned an invalid endpoint.");
 }
 
 #[tokio::test(start_paused = true)]

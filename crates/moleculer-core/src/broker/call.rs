@@ -315,11 +315,7 @@ impl Request<'_> {
         };
         match found {
             Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
-            Lookup::Unavailable if node.is_none() => {
-                self.fail(broker, ErrorKind::ServiceNotAvailable, None)
-            }
-            Lookup::Invalid(error) => State::Failed(Some(error)),
-            _ => self.fail(broker, ErrorKind::ServiceNotFound, node.as_ref()),
+            missed => self.fail(broker, missed, node.as_ref()),
         }
     }
 
@@ -340,7 +336,7 @@ impl Request<'_> {
         };
         match broker.registry().own_action(&instance, self.action) {
             Some(endpoint) => self.run_on(&endpoint, parent, keep),
-            None => self.fail(broker, ErrorKind::ServiceNotFound, Some(broker.node_id())),
+            None => self.fail::<()>(broker, Lookup::Unknown, Some(broker.node_id())),
         }
     }
 
@@ -362,9 +358,16 @@ impl Request<'_> {
         State::Running { running: chain(ctx), ctx: kept }
     }
 
+    /// The call has no endpoint: the error handler has the last word.
     #[cold]
-    fn fail(&self, broker: &ServiceBroker, kind: ErrorKind, node: Option<&NodeId>) -> State {
-        let error = Error::about_action(kind, self.action, node);
+    fn fail<T>(&self, broker: &ServiceBroker, missed: Lookup<T>, node: Option<&NodeId>) -> State {
+        let error = match missed {
+            Lookup::Invalid(error) => error,
+            Lookup::Unavailable if node.is_none() => {
+                Error::about_action(ErrorKind::ServiceNotAvailable, self.action, None)
+            }
+            _ => Error::about_action(ErrorKind::ServiceNotFound, self.action, node),
+        };
         let Some(handler) = &broker.inner().error_handler else {
             return State::Failed(Some(error));
         };
@@ -463,14 +466,13 @@ impl CallRequest {
         }
         let node = options.node.clone();
         let selection = Selection::of(&params, Some(&options.meta), parent.as_ref());
-        let kind = match find(broker, &action, node.as_ref(), &failed, &selection) {
-            Lookup::Found(endpoint) => return start_again(&endpoint, failed, params, options),
-            Lookup::Invalid(error) => return Box::pin(ready(Err(error))),
-            Lookup::Unavailable if node.is_none() => ErrorKind::ServiceNotAvailable,
-            _ => ErrorKind::ServiceNotFound,
-        };
-        let request = Request { via: None, action: &action, params, options: None };
-        request.fail(broker, kind, node.as_ref()).into_running()
+        match find(broker, &action, node.as_ref(), &failed, &selection) {
+            Lookup::Found(endpoint) => start_again(&endpoint, failed, params, options),
+            missed => {
+                let request = Request { via: None, action: &action, params, options: None };
+                request.fail(broker, missed, node.as_ref()).into_running()
+            }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub enum ErrorInfo<'a> {
     Action(&'a Context),
     /// An event's handler of this node failed.
     Event(&'a Context),
-    /// Nobody offers the action.
+    /// Nobody offers the action, or the strategy chose none of those who do.
     Resolution {
         /// The action that was called.
         action: &'a str,
