@@ -63,16 +63,30 @@ fn add_action(actions: &mut Vec<DeclaredAction>, upper: DeclaredAction) {
     }
 }
 
-/// Options that `upper` does not set come from `lower`.
+/// Options that `upper` does not set come from `lower`. Every member is named,
+/// so that a new one cannot be forgotten.
 fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
-    upper.timeout = upper.timeout.or(lower.timeout);
-    upper.retry = match (upper.retry.take(), lower.retry) {
+    let ActionDef {
+        // The same in both.
+        name: _,
+        raw_name: _,
+        // Merged as they are declared, by `add_action`.
+        visibility: _,
+        hooks: _,
+        timeout,
+        retry,
+        detached,
+        strategy,
+        extra,
+    } = lower;
+    upper.timeout = upper.timeout.or(timeout);
+    upper.retry = match (upper.retry.take(), retry) {
         (Some(upper), Some(lower)) => Some(upper.or(lower)),
         (upper, lower) => upper.or(lower),
     };
-    upper.detached |= lower.detached;
-    upper.strategy = upper.strategy.take().or(lower.strategy);
-    fill(&mut upper.extra, lower.extra);
+    upper.detached |= detached;
+    upper.strategy = upper.strategy.take().or(strategy);
+    fill(&mut upper.extra, extra);
 }
 
 /// Adds a listener of the service itself: handlers of one name and group add up.
@@ -114,11 +128,12 @@ fn lay_event(lower: &mut DeclaredEvent, upper: DeclaredEvent) {
 }
 
 fn fill_event(upper: &mut EventDef, lower: EventDef) {
-    upper.group = upper.group.take().or(lower.group);
-    upper.debounce = upper.debounce.or(lower.debounce);
-    upper.throttle = upper.throttle.or(lower.throttle);
-    upper.strategy = upper.strategy.take().or(lower.strategy);
-    fill(&mut upper.extra, lower.extra);
+    let EventDef { name: _, group, debounce, throttle, strategy, extra } = lower;
+    upper.group = upper.group.take().or(group);
+    upper.debounce = upper.debounce.or(debounce);
+    upper.throttle = upper.throttle.or(throttle);
+    upper.strategy = upper.strategy.take().or(strategy);
+    fill(&mut upper.extra, extra);
 }
 
 fn secured(settings: &Object) -> Vec<Value> {
@@ -174,7 +189,10 @@ fn fill_value(above: &mut Value, below: Value) {
 mod tests {
     use serde_json::json;
 
+    use std::time::Duration;
+
     use super::*;
+    use crate::{RetryPolicy, Visibility};
 
     fn check(upper: serde_json::Value, lower: serde_json::Value, expected: serde_json::Value) {
         let (mut filled, lower) = (Value::from(upper), Value::from(lower));
@@ -192,5 +210,53 @@ mod tests {
         check(json!({"a": null}), json!({"a": 2}), json!({"a": null}));
         check(json!({"a": [1]}), json!({"a": {"b": 1}}), json!({"a": [1]}));
         check(json!({"a": false}), json!({"a": {"b": 1}}), json!({"a": false}));
+    }
+
+    /// A new member does not compile here until it has a value, and then it
+    /// has to be inherited.
+    #[test]
+    fn every_option_is_inherited() {
+        let action = ActionDef {
+            name: "a".into(),
+            raw_name: "a".into(),
+            visibility: Visibility::default(),
+            timeout: Some(Duration::from_secs(1)),
+            retry: Some(RetryPolicy::new().retries(2)),
+            detached: true,
+            strategy: Some("Random".into()),
+            extra: Object::from([("rest", "GET /")]),
+            hooks: Default::default(),
+        };
+        let mut inherited = ActionDef::new("a");
+        fill_action(&mut inherited, action.clone());
+        assert_eq!(inherited, action);
+
+        let event = EventDef {
+            name: "e".into(),
+            group: Some("g".into()),
+            debounce: Some(Duration::from_secs(1)),
+            throttle: Some(Duration::from_secs(2)),
+            strategy: Some("Random".into()),
+            extra: Object::from([("tag", 1)]),
+        };
+        let mut inherited = EventDef::new("e");
+        fill_event(&mut inherited, event.clone());
+        assert_eq!(inherited, event);
+    }
+
+    #[test]
+    fn own_options_win_and_retry_policies_are_filled() {
+        let mut upper = ActionDef::new("a");
+        upper.timeout = Some(Duration::ZERO);
+        upper.retry = Some(RetryPolicy::default().retries(1));
+        upper.strategy = Some("Shard".into());
+        let mut lower = ActionDef::new("a");
+        lower.timeout = Some(Duration::from_secs(1));
+        lower.retry = Some(RetryPolicy::new().retries(2).factor(3.0));
+        lower.strategy = Some("Random".into());
+        fill_action(&mut upper, lower);
+        assert_eq!(upper.timeout, Some(Duration::ZERO));
+        assert_eq!(upper.retry, Some(RetryPolicy::new().retries(1).factor(3.0)));
+        assert_eq!(upper.strategy, Some("Shard".into()));
     }
 }
