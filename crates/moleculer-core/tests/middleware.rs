@@ -2,15 +2,22 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use moleculer_core::{
-    Action, ActionFn, ActionSite, BytesFn, CallFn, Chain, Context, EmitFn, Error, Event, EventFn,
-    EventSite, InProcessNetwork, MessageFn, Middleware, Params, PublishFn, Result, Service,
-    ServiceBroker, ServiceHandle, Value, protocol::PacketKind,
+    Action, ActionFn, ActionSite, Body, BytesFn, CallFn, Chain, Context, EmitFn, Error, Event,
+    EventFn, EventSite, InProcessNetwork, MessageFn, Middleware, Params, PublishFn, Result,
+    RetryPolicy, Service, ServiceBroker, ServiceHandle, State, Value, protocol::PacketKind,
 };
 use serde_json::json;
+use tokio::time::Instant;
 
 use self::support::{eventually, local, node};
 
@@ -265,7 +272,7 @@ async fn a_remote_call_passes_packets_and_bytes_in_order() {
     let callee_log = Log::default();
     let caller = with("a", &log).start().await.expect("starts");
     let callee = with("b", &callee_log).service(math()).start().await.expect("starts");
-    caller.wait_for_services(["math"], std::time::Duration::from_secs(5)).await.expect("found");
+    caller.wait_for_services(["math"], Duration::from_secs(5)).await.expect("found");
     log.take();
     callee_log.take();
     assert_eq!(caller.call::<i64>("math.double", 4).await.expect("works"), 8);
@@ -322,7 +329,7 @@ async fn a_packet_that_a_hook_refuses_is_an_error_of_the_call() {
     let network = InProcessNetwork::default();
     let caller = node(&network, "a").middleware(NoRequests).start().await.expect("starts");
     let callee = node(&network, "b").service(math()).start().await.expect("starts");
-    caller.wait_for_services(["math"], std::time::Duration::from_secs(5)).await.expect("found");
+    caller.wait_for_services(["math"], Duration::from_secs(5)).await.expect("found");
     let error = caller.call::<i64>("math.double", 4).await.expect_err("refused");
     assert_eq!(error.r#type(), Some("FORBIDDEN"));
     assert_eq!(caller.pending_requests(), 0);
@@ -439,7 +446,7 @@ async fn without_internal_middlewares_only_the_users_are_there() {
         }
     }
     async fn slow() -> Result<i64> {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
         Ok(1)
     }
     let broker = local()
@@ -483,4 +490,110 @@ async fn middlewares_of_the_options_come_before_those_of_the_builder() {
     let response = broker.call::<i64>("math.double", 1).with_response().await.expect("works");
     assert_eq!(response.meta.get("marks"), Some(&"\"second \"first".into()));
     broker.stop().await.expect("stops");
+}
+
+/// Notes what goes into a handler and what comes out of it.
+#[derive(Debug)]
+struct Around(Log);
+
+impl Middleware for Around {
+    fn local_action(&self, next: ActionFn, _: &ActionSite<'_>) -> ActionFn {
+        let log = self.0.clone();
+        Arc::new(move |ctx| {
+            log.note("user in");
+            let (log, running) = (log.clone(), next(ctx));
+            Box::pin(async move {
+                let result = running.await;
+                log.note(if result.is_ok() { "user out" } else { "user failed" });
+                result
+            })
+        })
+    }
+}
+
+/// Hangs, then fails, then answers, and so on.
+async fn moody(State((log, calls)): State<(Log, Arc<AtomicU32>)>) -> Result<u32> {
+    let call = calls.fetch_add(1, Ordering::Relaxed);
+    log.note(format!("call {call}"));
+    match call {
+        0 => std::future::pending().await,
+        1 | 3.. => Err(Error::server(503, "BUSY", "busy")),
+        _ => Ok(call),
+    }
+}
+
+/// A broker with every built-in layer on; `delay` is the wait before a retry.
+async fn with_all_layers(log: &Log, delay: Duration) -> ServiceBroker {
+    let (before, after, failed, handled) = (log.clone(), log.clone(), log.clone(), log.clone());
+    let action = Action::new("moody", moody)
+        .before(move || {
+            before.note("before");
+            ready(Ok::<_, Error>(()))
+        })
+        .after(move |result: Body| {
+            after.note("after");
+            ready(Ok::<_, Error>(result))
+        })
+        .on_error(move |error: Error| {
+            failed.note("hook failed");
+            ready(Err::<Body, _>(error))
+        });
+    let policy = RetryPolicy::new().retries(2).delay(delay);
+    local()
+        .retry(policy)
+        .request_timeout(Duration::from_millis(40))
+        .tracking(Some(Duration::from_secs(5)))
+        .error_handler(move |error, _| {
+            handled.note("handler failed");
+            Err(error)
+        })
+        .middleware(Around(log.clone()))
+        .service(Service::builder("s").with_state((log.clone(), Arc::default())).action(action))
+        .start()
+        .await
+        .expect("starts")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_built_in_layers_act_in_their_order() {
+    let log = Log::default();
+    let broker = with_all_layers(&log, Duration::from_millis(10)).await;
+    let started = Instant::now();
+    assert_eq!(broker.call::<u32>("s.moody", ()).await.expect("the third"), 2);
+    // The first attempt takes all its 40 ms, the others have time of their own.
+    assert_eq!(started.elapsed().as_millis(), 40 + 10 + 20);
+    let expected = [
+        // The timeout stands around the hooks: they see nothing of it.
+        ["before", "user in", "call 0"].as_slice(),
+        // The hooks stand around the user's middlewares, the retry around both.
+        &["before", "user in", "call 1", "user failed", "hook failed"],
+        &["before", "user in", "call 2", "user out", "after"],
+    ];
+    assert_eq!(log.take(), expected.concat());
+
+    // The error handler stands around the retry: it runs once nothing is left
+    // to try, for each attempt.
+    broker.call::<u32>("s.moody", ()).await.expect_err("always fails now");
+    let attempts = (3..6).flat_map(|call| {
+        ["before", "user in", &format!("call {call}"), "user failed", "hook failed"]
+            .map(str::to_owned)
+    });
+    let expected: Vec<_> =
+        attempts.chain(std::iter::repeat_n("handler failed".to_owned(), 3)).collect();
+    assert_eq!(log.take(), expected);
+    broker.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tracker_stands_within_the_retry() {
+    let log = Log::default();
+    let broker = with_all_layers(&log, Duration::from_secs(1)).await;
+    let call = tokio::spawn(broker.call::<u32>("s.moody", ()).into_future());
+    // The first attempt has timed out; the wait before the second keeps no stop.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let started = Instant::now();
+    broker.stop().await.expect("stops");
+    assert_eq!(started.elapsed(), *broker.options().registry.stop_delay);
+    call.await.expect("no panic").expect_err("nobody answers any more");
+    assert_eq!(log.take_only("call"), ["call 0"]);
 }
