@@ -27,6 +27,30 @@ use crate::{Error, Result, RetryPolicy};
 /// assert_eq!(error.message(), "broker options: unknown key `namspace`; did you mean `namespace`?");
 /// # Ok::<(), moleculer_core::Error>(())
 /// ```
+///
+/// # What the reference has besides
+///
+/// Taken with a warning, since they mean nothing here:
+///
+/// | Option | Why |
+/// | --- | --- |
+/// | `contextParamsCloning` | params are shared and never change |
+/// | `dependencyInterval` | a service that comes is told of, not polled for |
+/// | `hotReload` | services are compiled in |
+/// | `maxSafeObjectSize` | what is published is data: it has no cycles and no hidden parts |
+/// | `Promise`, `ServiceFactory`, `ContextFactory` | there are no classes to replace |
+/// | `replOptions`, `replCommands`, `replDelimiter` | a broker has no command line |
+/// | `skipProcessEventRegistration` | a broker listens to no signal unless told to: [`run_until_signal`](crate::ServiceBroker::run_until_signal) |
+///
+/// Functions are set in code, with the methods of
+/// [`BrokerBuilder`](crate::BrokerBuilder): `created`, `started`, `stopped`,
+/// `errorHandler`, `errorRegenerator`, `uidGenerator`. In a configuration they
+/// are an error, and so are the schemas that `internalServices` may hold there.
+///
+/// An error as well, until they are supported: `bulkhead`, `cacher`,
+/// `circuitBreaker`, `disableBalancer`, `logger`, `logLevel`, `metrics`,
+/// `tracing`, `validator`, `registry.discoverer`. Falsy values of the broker's
+/// own keys are taken: they switch off what is not there.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -183,16 +207,15 @@ impl Default for TransitOptions {
     }
 }
 
-/// Keys that mean something only in JavaScript.
+/// Keys that mean something only in JavaScript; why, the documentation of
+/// [`BrokerOptions`] says.
 const ONLY_JAVASCRIPT: &[&str] = &[
     "Promise",
     "ServiceFactory",
     "ContextFactory",
     "skipProcessEventRegistration",
     "maxSafeObjectSize",
-    // Params are shared and never change.
     "contextParamsCloning",
-    // Dependencies are told of, not polled for.
     "dependencyInterval",
     "hotReload",
     "replOptions",
@@ -202,6 +225,9 @@ const ONLY_JAVASCRIPT: &[&str] = &[
 
 /// Keys whose values are functions, and where they are set.
 const ONLY_IN_CODE: &[(&str, &str)] = &[
+    ("created", "BrokerBuilder::created"),
+    ("started", "BrokerBuilder::started"),
+    ("stopped", "BrokerBuilder::stopped"),
     ("errorHandler", "BrokerBuilder::error_handler"),
     ("errorRegenerator", "BrokerBuilder::error_regenerator"),
     ("uidGenerator", "BrokerBuilder::uid_generator"),
@@ -419,8 +445,19 @@ mod tests {
     fn javascript_only_keys_are_taken() {
         BrokerOptions::from_value(json!({
             "hotReload": true, "dependencyInterval": 500, "metrics": false,
-            "errorHandler": null, "retryPolicy": null, "contextParamsCloning": true
+            "errorHandler": null, "retryPolicy": null, "contextParamsCloning": true,
+            "created": null
         }))
         .unwrap();
+    }
+
+    #[test]
+    fn what_the_reference_has_besides_is_documented() {
+        let source = include_str!("config.rs");
+        let documented: String = source.lines().filter(|line| line.starts_with("///")).collect();
+        let in_code = ONLY_IN_CODE.iter().map(|(key, _)| key);
+        for key in ONLY_JAVASCRIPT.iter().chain(NOT_SUPPORTED).chain(in_code) {
+            assert!(documented.contains(&format!("`{key}`")), "{key}");
+        }
     }
 }

@@ -27,7 +27,9 @@ use crate::{
 ///
 /// Of the reference's context these have no counterpart: `copy` and
 /// `paramsCloning`, since params are shared and never change; `needAck` and
-/// `ackID`, which nothing reads.
+/// `ackID`, which nothing reads; `startHrTime`, by which it keeps the time that
+/// the runtime keeps here. Not there yet are `span`, `startSpan` and
+/// `finishSpan`, `cachedResult` and `fallbackResult`.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 

@@ -34,6 +34,11 @@ use crate::{
 ///     .await?;
 /// # Ok(()) }
 /// ```
+///
+/// Of the reference's calling options, `parentCtx` is whose `call` is used (a
+/// [`Context`]'s or a broker's), and `ctx` and `paramsCloning` have no meaning:
+/// each call makes its context, whose params are shared and never change. Not
+/// there yet are `fallbackResponse` and `parentSpan`.
 #[must_use = "a call is made when it is awaited"]
 pub struct Call<'a, R> {
     request: Request<'a>,
