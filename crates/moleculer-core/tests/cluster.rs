@@ -137,6 +137,28 @@ async fn a_silent_node_counts_as_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn silence_counts_as_the_options_say() {
+    let check = async |options: serde_json::Value, expected: ErrorKind| {
+        let network = InProcessNetwork::default();
+        let options = moleculer_core::BrokerOptions::from_value(options).unwrap();
+        let a = node(&network, "a").options(options).start().await.unwrap();
+        let _b = node(&network, "b").service(probe()).start().await.unwrap();
+        a.wait_for_services(["probe"], Duration::from_secs(5)).await.unwrap();
+        network.isolate("b");
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        let call = a.call::<Value>("probe.echo", ()).timeout(Duration::from_secs(1));
+        assert_eq!(call.await.unwrap_err().kind(), &expected);
+        a.stop().await.unwrap();
+    };
+    // 3 s of silence, looked at every 3 s.
+    check(json!({"heartbeatTimeout": 3}), ErrorKind::ServiceNotAvailable).await;
+    check(json!({}), ErrorKind::RequestTimeout).await;
+    // Without heartbeats of its own, a node expects none.
+    let none = json!({"heartbeatTimeout": 3, "heartbeatInterval": 0});
+    check(none, ErrorKind::RequestTimeout).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_are_shared_by_groups_across_nodes() {
     type Count = Arc<AtomicUsize>;
     async fn count(State(count): State<Count>) -> Result<()> {

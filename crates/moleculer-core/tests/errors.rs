@@ -62,6 +62,32 @@ async fn the_error_handler_sees_every_error_and_decides() {
     broker.stop().await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_error_handler_hears_of_events_that_nobody_waits_for() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let noted = heard.clone();
+    let broker = local()
+        .error_handler(move |error, info| {
+            if let ErrorInfo::Event(ctx) = info {
+                let data: i64 = ctx.params().unwrap();
+                noted.lock().unwrap().push((data, error.code()));
+            }
+            Err(error)
+        })
+        .service(
+            Service::builder("f").event(Event::new("e", fails).debounce(Duration::from_secs(1))),
+        )
+        .start()
+        .await
+        .unwrap();
+    for data in [1, 2] {
+        broker.emit("e", data).await.unwrap();
+    }
+    eventually("the burst is handled", || !heard.lock().unwrap().is_empty()).await;
+    assert_eq!(*heard.lock().unwrap(), [(2, 409)]);
+    broker.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_broadcast_fails_only_when_asked_to() {
     let broker = local().service(failing()).start().await.unwrap();
