@@ -74,7 +74,8 @@ pub struct BrokerOptions {
     pub retry_policy: RetryPolicy,
     /// Whether a stop waits for what still runs.
     pub tracking: TrackingOptions,
-    /// Deepest allowed nesting of calls; 0 for no limit. Default: 0.
+    /// Deepest allowed nesting of calls; 0 for 256, which keeps a service that
+    /// calls itself for ever from using up the stack. Default: 0.
     pub max_call_level: u32,
     /// Time between heartbeats, in s; 0 for none. Default: 10.
     pub heartbeat_interval: Seconds,

@@ -236,12 +236,23 @@ async fn a_middleware_that_panics_harms_no_other_call() {
 }
 
 #[tokio::test]
-async fn recursion_ends_at_the_limit_of_levels_or_of_time() {
-    let running = Running::default();
-    let options = BrokerOptions::from_value(json!({"maxCallLevel": 20})).expect("valid");
-    let broker = local().options(options).service(service(&running)).start().await.expect("starts");
-    let error = broker.call::<()>("s.recurses", ()).await.expect_err("too deep");
-    assert_eq!(error.message(), "Request level is reached the limit (20) on 'local' node.");
-    assert_eq!(running.count(), 0);
-    broker.stop().await.expect("stops");
+async fn recursion_ends_at_the_limit_of_levels() {
+    for (options, limit) in [(json!({"maxCallLevel": 20}), 20), (json!({}), 256)] {
+        let running = Running::default();
+        let options = BrokerOptions::from_value(options).expect("valid");
+        // As many layers as there may be, on the stack of a worker.
+        let broker = local()
+            .options(options)
+            .retry(RetryPolicy::new())
+            .tracking(Some(Duration::from_secs(5)))
+            .error_handler(|error, _| Err(error))
+            .service(service(&running));
+        let broker = broker.start().await.expect("starts");
+        let call = broker.call::<()>("s.recurses", ()).timeout(Duration::from_secs(60));
+        let error = call.await.expect_err("too deep");
+        let expected = format!("Request level is reached the limit ({limit}) on 'local' node.");
+        assert_eq!(error.message(), expected);
+        assert_eq!(running.count(), 0);
+        broker.stop().await.expect("stops");
+    }
 }

@@ -554,9 +554,16 @@ impl CallOptions {
     }
 }
 
+/// Deepest nesting of calls where the options set no limit. A nested call is
+/// polled within the one above it, and a stack that overflows ends the process.
+const DEEPEST: u32 = 256;
+
 fn check_level(broker: &ServiceBroker, parent: &Context) -> Result<()> {
-    let limit = broker.options().max_call_level;
-    if limit > 0 && parent.level() >= limit {
+    let limit = match broker.options().max_call_level {
+        0 => DEEPEST,
+        limit => limit,
+    };
+    if parent.level() >= limit {
         let data =
             [("nodeID", Value::from(broker.node_id().as_str())), ("level", parent.level().into())];
         return Err(Error::from_data(ErrorKind::MaxCallLevel, data.into()));
