@@ -1,16 +1,46 @@
-// Calls inside one process: node local.mjs <0.14|0.15>
+// Calls and events inside one process: node local.mjs <0.14|0.15>
 import { emit, loadMoleculer, sequential } from "./lib.mjs";
 
 const [version] = process.argv.slice(2);
 const { ServiceBroker } = loadMoleculer(version);
 
-const broker = new ServiceBroker({ logger: false, nodeID: "bench" });
-broker.createService({ name: "users", actions: { empty: () => [] } });
-broker.createService({ name: "math", actions: { add: ctx => ctx.params.a + ctx.params.b } });
-await broker.start();
+const empty = broker => broker.call("users.empty");
+const add = broker => broker.call("math.add", { a: 4, b: 2 });
+const created = broker => broker.emit("order.created", ["param1", { a: 1, b: "Test" }, 500]);
+const pass = { localAction: next => ctx => next(ctx).then(result => result) };
 
-emit("local/no-params", "ns/op", await sequential(() => broker.call("users.empty")));
-emit("local/typed-params", "ns/op", await sequential(() => broker.call("math.add", { a: 4, b: 2 })));
+// A service of its own for each listener, so that each gets every event.
+const listeners = count =>
+	Array.from({ length: count }, (_, i) => ({ name: `listener${i}`, events: { "order.created"() {} } }));
 
-await broker.stop();
+await measure(["local/no-params"], empty);
+// There are no types here: the same call stands against both of ours.
+await measure(["local/typed-params", "local/value-params"], add);
+await measure(["local/nested"], broker => broker.call("users.nested"));
+await measure(["local/failing"], broker => broker.call("users.fail").catch(() => {}));
+await measure(["local/three-middlewares"], empty, { middlewares: [pass, pass, pass] });
+await measure(["local/timeout"], empty, { requestTimeout: 10_000 });
+await measure(["local/retry"], empty, { retryPolicy: { enabled: true } });
+await measure(["local/emit-to-1"], created, {}, listeners(1));
+await measure(["local/emit-to-20"], created, {}, listeners(20));
 process.exit(0);
+
+async function measure(workloads, operation, options = {}, services = []) {
+	const broker = new ServiceBroker({ logger: false, nodeID: "bench", ...options });
+	broker.createService({
+		name: "users",
+		actions: {
+			empty: () => [],
+			nested: ctx => ctx.call("math.add", { a: 4, b: 2 }),
+			fail() {
+				throw new Error("x");
+			}
+		}
+	});
+	broker.createService({ name: "math", actions: { add: ctx => ctx.params.a + ctx.params.b } });
+	services.forEach(service => broker.createService(service));
+	await broker.start();
+	const ns = await sequential(() => operation(broker));
+	workloads.forEach(workload => emit(workload, "ns/op", ns));
+	await broker.stop();
+}

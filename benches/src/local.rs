@@ -1,13 +1,16 @@
-//! Calls inside one process.
+//! Calls and events inside one process.
 
 use std::{future::Future, hint::black_box, time::Duration};
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
-    floor::in_process::{Broker, boxed_add},
-    measure::{Flavor, Result, count_until, emit, sequential},
+    floor::{
+        actor::Adder,
+        in_process::{Broker, Events, boxed_add},
+    },
+    measure::{Flavor, Result, count_until, emit, ratio, sequential},
     ours,
     peer::{JS_014, JS_015, Peer},
     registry,
@@ -16,10 +19,18 @@ use crate::{
 pub(crate) const NO_PARAMS: &str = "local/no-params";
 pub(crate) const TYPED_PARAMS: &str = "local/typed-params";
 pub(crate) const VALUE_PARAMS: &str = "local/value-params";
+pub(crate) const NESTED: &str = "local/nested";
+pub(crate) const FAILING: &str = "local/failing";
+pub(crate) const MIDDLEWARES: &str = "local/three-middlewares";
+pub(crate) const TIMEOUT: &str = "local/timeout";
+pub(crate) const RETRY: &str = "local/retry";
 pub(crate) const TWO_CALLERS: &str = "local/two-callers";
+/// How many listeners there are, and the workload that says so.
+pub(crate) const EMIT: [(usize, &str); 2] = [(1, "local/emit-to-1"), (20, "local/emit-to-20")];
 
 const BARE: &str = "bare boxed call";
 const FLOOR: &str = "lookup + context + boxed";
+const ACTOR: &str = "tokio channels";
 const PAIR_WARM_UP: Duration = Duration::from_millis(100);
 const PAIR_WINDOW: Duration = Duration::from_millis(400);
 
@@ -27,6 +38,7 @@ pub(crate) fn peers() -> Vec<Peer> {
     vec![
         Peer::rust(BARE, Some(FLOOR), &["local", "bare"]),
         Peer::rust(FLOOR, None, &["local", "floor"]),
+        Peer::rust(ACTOR, Some(FLOOR), &["local", "actor"]),
         Peer::rust("ours", Some(FLOOR), &["local", "ours"]),
         Peer::js(JS_014, Some(FLOOR), &["local.mjs", "0.14"]),
         Peer::js(JS_015, Some(FLOOR), &["local.mjs", "0.15"]),
@@ -44,8 +56,9 @@ pub(crate) fn drive(peer: &str) -> Result<()> {
             callers(move || broker.call("users.empty", Value::Null))?;
             registry::drive_floor()
         }
+        "actor" => one.block_on(actor()),
         "ours" => {
-            ours::drive_local()?;
+            ours::local::drive()?;
             registry::drive_ours()
         }
         _ => Err(format!("no local peer is called `{peer}`").into()),
@@ -57,6 +70,20 @@ pub(crate) async fn calls<F: Future>(workload: &str, call: impl FnMut() -> F) ->
     let cost = sequential(call).await;
     emit(workload, "ns/op", cost.ns)?;
     emit(workload, "allocations/op", cost.allocations)
+}
+
+/// Reports how many times as much as the plain call a call costs.
+pub(crate) async fn compared<F: Future, G: Future>(
+    workload: &str,
+    call: impl FnMut() -> F,
+    plain: impl FnMut() -> G,
+) -> Result<()> {
+    emit(workload, "ns / ns of the plain call", ratio(call, plain).await)
+}
+
+/// What every event carries.
+pub(crate) fn event_data() -> Value {
+    json!(["param1", {"a": black_box(1), "b": "Test"}, 500])
 }
 
 /// Reports how much faster two callers on two workers are than one caller.
@@ -102,10 +129,24 @@ async fn bare() -> Result<()> {
     calls(TYPED_PARAMS, || add(black_box(4), 2)).await
 }
 
+async fn actor() -> Result<()> {
+    let adder = Adder::spawn();
+    calls(TYPED_PARAMS, || adder.add(black_box(4), 2)).await
+}
+
 /// The floor hands no params to typed calls: what a typed call adds is the framework's.
 async fn floor() -> Result<()> {
     let broker = Broker::new();
-    calls(NO_PARAMS, || broker.call("users.empty", Value::Null)).await?;
-    calls(TYPED_PARAMS, || broker.call("users.empty", Value::Null)).await?;
-    calls(VALUE_PARAMS, || broker.call("math.add", json!({"a": black_box(4), "b": 2}))).await
+    let empty = || broker.call("users.empty", Value::Null);
+    calls(NO_PARAMS, empty).await?;
+    calls(TYPED_PARAMS, empty).await?;
+    calls(VALUE_PARAMS, || broker.call("math.add", json!({"a": black_box(4), "b": 2}))).await?;
+    calls(TIMEOUT, || timeout(Duration::from_secs(10), empty())).await?;
+    let broker = Broker::with_middlewares(3);
+    calls(MIDDLEWARES, || broker.call("users.empty", Value::Null)).await?;
+    for (listeners, workload) in EMIT {
+        let events = Events::new(listeners);
+        calls(workload, || events.emit("order.created", event_data())).await?;
+    }
+    Ok(())
 }

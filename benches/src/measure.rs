@@ -96,9 +96,7 @@ pub(crate) async fn sequential<F: Future>(mut operation: impl FnMut() -> F) -> C
     count_until(Instant::now() + WARM_UP, &mut operation).await;
     let mut windows = Vec::with_capacity(WINDOWS);
     for _ in 0..WINDOWS {
-        let start = Instant::now();
-        let count = count_until(start + WINDOW, &mut operation).await;
-        windows.push(start.elapsed().as_nanos() as f64 / count as f64);
+        windows.push(window(&mut operation).await);
     }
     allocations::start();
     for _ in 0..BATCH {
@@ -106,6 +104,25 @@ pub(crate) async fn sequential<F: Future>(mut operation: impl FnMut() -> F) -> C
     }
     let allocations = allocations::stop() as f64 / BATCH as f64;
     Cost { ns: median(&mut windows), allocations }
+}
+
+/// How many times as long as `other` an operation takes: the median over windows of both in turn.
+pub(crate) async fn ratio<F: Future, G: Future>(
+    mut operation: impl FnMut() -> F,
+    mut other: impl FnMut() -> G,
+) -> f64 {
+    let mut ratios = Vec::with_capacity(WINDOWS);
+    for _ in 0..WINDOWS {
+        ratios.push(window(&mut operation).await / window(&mut other).await);
+    }
+    median(&mut ratios)
+}
+
+/// Nanoseconds of one operation in one window.
+async fn window<F: Future>(operation: impl FnMut() -> F) -> f64 {
+    let start = Instant::now();
+    let count = count_until(start + WINDOW, operation).await;
+    start.elapsed().as_nanos() as f64 / count as f64
 }
 
 /// Awaits one operation after the other until `deadline`, and returns how many.
@@ -214,6 +231,14 @@ mod tests {
         let cost = runtime.block_on(sequential(|| async { black_box((Box::new(1), Box::new(2))) }));
         // Tests beside this one allocate as well.
         assert!(cost.allocations >= 2.0, "{cost:?}");
+    }
+
+    #[test]
+    fn a_ratio_divides_by_the_other_operation() {
+        let runtime = Flavor::CurrentThread.build().unwrap();
+        let sum = |to: u64| async move { (0..to).map(black_box).sum::<u64>() };
+        let ratio = runtime.block_on(ratio(|| sum(1000), || sum(10)));
+        assert!(ratio > 5.0, "{ratio}");
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub(crate) fn drive(peer: &str, flavor: Flavor) -> Result<()> {
     let server = Server::start(&format!("nats-{peer}"), flavor, &nats.url())?;
     flavor.build()?.block_on(async {
         match peer {
-            "ours" => ours::drive_remote(ours::over_nats("cli", &nats.url()), &server).await,
+            "ours" => {
+                ours::remote::drive(ours::remote::over_nats("cli", &nats.url()), &server).await
+            }
             _ => drive_floor(&nats.url(), &server).await,
         }
     })

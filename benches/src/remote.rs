@@ -58,12 +58,15 @@ pub(crate) fn serve(peer: &str, flavor: Flavor, medium: &str) -> Result<()> {
     flavor.build()?.block_on(async {
         match peer {
             "nats-floor" => tokio::spawn(async move { nats::serve_floor(&medium).await }).await?,
-            "nats-ours" => tokio::spawn(ours::serve(ours::over_nats("srv", &medium), 0)).await?,
+            "nats-ours" => {
+                tokio::spawn(ours::remote::serve(ours::remote::over_nats("srv", &medium), 0))
+                    .await?
+            }
             "floor" => tokio::spawn(serve_floor(framed_tcp::raw)).await?,
             "typed-floor" => tokio::spawn(serve_floor(framed_tcp::typed)).await?,
             "ours" => {
                 let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-                tokio::spawn(ours::serve(ours::over_tcp("srv", port), port)).await?
+                tokio::spawn(ours::remote::serve(ours::remote::over_tcp("srv", port), port)).await?
             }
             _ => Err(unknown(peer)),
         }
@@ -82,7 +85,9 @@ pub(crate) fn drive(peer: &str, flavor: Flavor) -> Result<()> {
         match peer {
             "floor" => drive_floor(&server, framed_tcp::raw).await,
             "typed-floor" => drive_floor(&server, framed_tcp::typed).await,
-            "ours" => ours::drive_remote(ours::over_tcp("cli", server.port), &server).await,
+            "ours" => {
+                ours::remote::drive(ours::remote::over_tcp("cli", server.port), &server).await
+            }
             _ => Err(unknown(peer)),
         }
     })

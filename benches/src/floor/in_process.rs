@@ -1,8 +1,9 @@
-//! The least that a dynamic broker does inside one process: find the action by name, share a context, run a boxed
-//! handler.
+//! The least that a dynamic broker does inside one process: find the action or the listeners by name, share a context,
+//! run boxed handlers.
 
 use std::{collections::HashMap, future::Future, hint::black_box, pin::Pin, sync::Arc};
 
+use futures_util::future::{JoinAll, join_all};
 use serde_json::{Value, json};
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -22,15 +23,17 @@ pub(crate) struct Broker {
 impl Broker {
     /// A broker with `users.empty`, `math.add` and two hundred actions that nobody calls.
     pub(crate) fn new() -> Self {
-        let mut actions: HashMap<String, Handler> = (0..200)
-            .map(|i| (format!("service{i}.action"), empty as fn(_) -> _))
-            .map(boxed)
-            .collect();
-        actions.extend(
-            [("users.empty".to_owned(), empty as fn(_) -> _), ("math.add".to_owned(), add)]
-                .map(boxed),
-        );
-        Self { actions }
+        Self::with_middlewares(0)
+    }
+
+    /// The same, each action within so many boxed functions that only pass calls on.
+    pub(crate) fn with_middlewares(count: usize) -> Self {
+        let unused = (0..200).map(|i| (format!("service{i}.action"), empty as Action));
+        let used = [("users.empty".to_owned(), empty as Action), ("math.add".to_owned(), add)];
+        let wrapped = |(name, action): (_, Action)| {
+            (name, (0..count).fold(Arc::new(action) as Handler, |next, _| pass_on(next)))
+        };
+        Self { actions: unused.chain(used).map(wrapped).collect() }
     }
 
     pub(crate) fn call(&self, action: &str, params: Value) -> BoxFuture<Result<Value, String>> {
@@ -44,6 +47,34 @@ impl Broker {
     }
 }
 
+/// Hands events to listeners.
+pub(crate) struct Events {
+    listeners: HashMap<String, Vec<Handler>>,
+}
+
+impl Events {
+    /// So many listeners of `order.created`, and two hundred events that nobody sends.
+    pub(crate) fn new(count: usize) -> Self {
+        let unused = (0..200).map(|i| (format!("event{i}"), 1));
+        let listeners = unused
+            .chain([("order.created".to_owned(), count)])
+            .map(|(name, count)| (name, vec![Arc::new(empty as Action) as Handler; count]))
+            .collect();
+        Self { listeners }
+    }
+
+    /// Runs all listeners of an event.
+    pub(crate) fn emit(
+        &self,
+        event: &str,
+        data: Value,
+    ) -> JoinAll<BoxFuture<Result<Value, String>>> {
+        let context = Arc::new(Context { params: data, level: 1 });
+        let listeners = self.listeners.get(event).map_or(&[][..], Vec::as_slice);
+        join_all(listeners.iter().map(|listener| listener(context.clone())))
+    }
+}
+
 /// `a + b` behind a boxed async closure.
 pub(crate) fn boxed_add() -> BoxedAdd {
     Arc::new(|a, b| Box::pin(async move { a + b }))
@@ -51,8 +82,11 @@ pub(crate) fn boxed_add() -> BoxedAdd {
 
 type Action = fn(Arc<Context>) -> BoxFuture<Result<Value, String>>;
 
-fn boxed((name, action): (String, Action)) -> (String, Handler) {
-    (name, Arc::new(action))
+fn pass_on(next: Handler) -> Handler {
+    Arc::new(move |context| {
+        let next = next.clone();
+        Box::pin(async move { next(context).await })
+    })
 }
 
 fn empty(_: Arc<Context>) -> BoxFuture<Result<Value, String>> {
@@ -81,5 +115,18 @@ mod tests {
         assert!(broker.call("math.add", json!({"a": 4})).await.unwrap_err().contains("`b`"));
         assert!(broker.call("math.sub", Value::Null).await.unwrap_err().contains("math.sub"));
         assert_eq!(boxed_add()(4, 2).await, 6);
+    }
+
+    #[tokio::test]
+    async fn calls_pass_middlewares() {
+        let broker = Broker::with_middlewares(3);
+        assert_eq!(broker.call("math.add", json!({"a": 4, "b": 2})).await, Ok(json!(6)));
+    }
+
+    #[tokio::test]
+    async fn events_reach_every_listener() {
+        let events = Events::new(20);
+        assert_eq!(events.emit("order.created", Value::Null).await, vec![Ok(json!([])); 20]);
+        assert_eq!(events.emit("order.shipped", Value::Null).await, []);
     }
 }

@@ -1,0 +1,141 @@
+//! Calls and events inside one process.
+
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use moleculer::{
+    ActionFn, ActionSite, BrokerBuilder, IntoService, Middleware, RetryPolicy, prelude::*,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    local::{
+        self, EMIT, FAILING, MIDDLEWARES, NESTED, NO_PARAMS, RETRY, TIMEOUT, TYPED_PARAMS,
+        VALUE_PARAMS, event_data,
+    },
+    measure::{Flavor, Result},
+};
+
+/// Reports every local workload but those of the registry.
+pub(crate) fn drive() -> Result<()> {
+    let runtime = Flavor::CurrentThread.build()?;
+    let plain = runtime.block_on(start(ServiceBroker::builder()))?;
+    runtime.block_on(async {
+        calls(plain).await?;
+        layers(plain).await?;
+        events().await
+    })?;
+    local::callers(move || empty(plain))
+}
+
+async fn calls(broker: &'static ServiceBroker) -> Result<()> {
+    local::calls(NO_PARAMS, || empty(broker)).await?;
+    local::calls(TYPED_PARAMS, || async {
+        broker.call::<i64>("math.add", Pair { a: black_box(4), b: 2 }).await.is_ok()
+    })
+    .await?;
+    local::calls(VALUE_PARAMS, || async {
+        let params = Value::from(json!({"a": black_box(4), "b": 2}));
+        broker.call::<i64>("math.add", params).await.is_ok()
+    })
+    .await?;
+    local::calls(NESTED, || async { broker.call::<i64>("users.nested", ()).await.is_ok() }).await?;
+    local::calls(FAILING, || async { broker.call::<()>("users.fail", ()).await.is_err() }).await
+}
+
+/// What stands around a call: the same call with more of it.
+async fn layers(plain: &'static ServiceBroker) -> Result<()> {
+    let passing = ServiceBroker::builder().middleware(Pass).middleware(Pass).middleware(Pass);
+    let limited = ServiceBroker::builder().request_timeout(Duration::from_secs(10));
+    let retried = ServiceBroker::builder().retry(RetryPolicy::new());
+    for (workload, builder) in [(MIDDLEWARES, passing), (TIMEOUT, limited), (RETRY, retried)] {
+        let broker = start(builder).await?;
+        local::calls(workload, || empty(broker)).await?;
+        local::compared(workload, || empty(broker), || empty(plain)).await?;
+    }
+    Ok(())
+}
+
+async fn events() -> Result<()> {
+    for (listeners, workload) in EMIT {
+        let mut builder = ServiceBroker::builder();
+        for i in 0..listeners {
+            builder = builder.service(listener(i));
+        }
+        let broker = start(builder).await?;
+        local::calls(workload, || async {
+            broker.emit("order.created", event_data()).await.is_ok()
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// A user's broker lives as long as the program.
+async fn start(builder: BrokerBuilder) -> Result<&'static ServiceBroker> {
+    let broker = builder.service(Users).service(Math).start().await?;
+    Ok(Box::leak(Box::new(broker)))
+}
+
+async fn empty(broker: &ServiceBroker) -> bool {
+    broker.call::<Vec<u32>>("users.empty", ()).await.is_ok()
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Pair {
+    a: i64,
+    b: i64,
+}
+
+struct Users;
+
+#[service(name = "users")]
+impl Users {
+    #[action]
+    async fn empty(&self) -> moleculer::Result<Vec<u32>> {
+        Ok(Vec::new())
+    }
+
+    #[action]
+    async fn nested(&self, ctx: Context) -> moleculer::Result<i64> {
+        ctx.call("math.add", Pair { a: 4, b: 2 }).await
+    }
+
+    #[action]
+    async fn fail(&self) -> moleculer::Result<()> {
+        Err(Error::internal("x"))
+    }
+}
+
+struct Math;
+
+#[service(name = "math")]
+impl Math {
+    #[action]
+    async fn add(&self, Params(pair): Params<Pair>) -> moleculer::Result<i64> {
+        Ok(pair.a + pair.b)
+    }
+}
+
+/// A service of its own for each listener, so that each gets every event.
+fn listener(i: usize) -> impl IntoService {
+    Service::builder(format!("listener{i}"))
+        .event(Event::new("order.created", async || -> moleculer::Result<()> { Ok(()) }))
+}
+
+/// Looks at the result of calls.
+#[derive(Debug)]
+struct Pass;
+
+impl Middleware for Pass {
+    fn local_action(&self, next: ActionFn, _: &ActionSite<'_>) -> ActionFn {
+        Arc::new(move |ctx| {
+            let running = next(ctx);
+            Box::pin(async move {
+                let result = running.await;
+                black_box(&result);
+                result
+            })
+        })
+    }
+}
