@@ -284,27 +284,34 @@ impl Sent {
     }
 
     fn context(&self) -> ContextInit {
-        let mut init = ContextInit { params: self.data.clone(), ..ContextInit::default() };
-        let mut extra = Extra { headers: self.headers.clone(), ..Extra::default() };
+        let mut init = ContextInit {
+            params: self.data.clone(),
+            meta: self.meta.clone(),
+            ..ContextInit::default()
+        };
         match &self.origin {
             Origin::Here(parent) => {
-                init.parent = parent.clone();
-                init.meta = self.meta.clone();
+                init.parent.clone_from(parent);
+                init.extra = (!self.headers.is_empty()).then(|| Box::new(self.extra()));
             }
             Origin::Packet(packet) => {
-                init.meta = self.meta.clone();
                 init.level = Some(packet.level);
-                extra.request_id.clone_from(&packet.request_id);
-                extra.parent_id.clone_from(&packet.parent_id);
-                extra.caller.clone_from(&packet.caller);
-                extra.tracing = packet.tracing;
-                extra.peer = packet.sender.clone().into();
+                init.extra = Some(Box::new(Extra {
+                    request_id: packet.request_id.clone(),
+                    parent_id: packet.parent_id.clone(),
+                    caller: packet.caller.clone(),
+                    tracing: packet.tracing,
+                    peer: packet.sender.clone().into(),
+                    ..self.extra()
+                }));
             }
         }
-        if !matches!(self.origin, Origin::Here(_)) || !extra.headers.is_empty() {
-            init.extra = Some(Box::new(extra));
-        }
         init
+    }
+
+    /// What only some contexts have.
+    fn extra(&self) -> Extra {
+        Extra { headers: self.headers.clone(), ..Extra::default() }
     }
 
     /// One packet for each node.
