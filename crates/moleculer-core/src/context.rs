@@ -46,12 +46,11 @@ struct Inner {
 
 enum Target {
     Action(Arc<ActionEndpoint>),
-    Event(Box<EventTarget>),
+    Event(Arc<EventEndpoint>, Arc<SentAs>),
 }
 
-/// What an event's context knows besides its endpoint.
-pub(crate) struct EventTarget {
-    pub(crate) endpoint: Arc<EventEndpoint>,
+/// What all contexts of one event share.
+pub(crate) struct SentAs {
     pub(crate) name: Arc<str>,
     pub(crate) kind: EventKind,
     pub(crate) groups: Option<Arc<[Arc<str>]>>,
@@ -151,19 +150,23 @@ impl Context {
         Self::new(Target::Action(endpoint), init)
     }
 
-    pub(crate) fn for_event(target: EventTarget, init: ContextInit) -> Self {
-        Self::new(Target::Event(Box::new(target)), init)
+    pub(crate) fn for_event(
+        endpoint: Arc<EventEndpoint>,
+        sent: Arc<SentAs>,
+        init: ContextInit,
+    ) -> Self {
+        Self::new(Target::Event(endpoint, sent), init)
     }
 
     /// The context of a handler that is run without an event.
     pub(crate) fn for_own_event(endpoint: Arc<EventEndpoint>, data: Payload) -> Self {
-        let target = EventTarget {
+        let sent = SentAs {
             name: endpoint.def.name.clone(),
             kind: EventKind::Emit,
             groups: Some(Arc::from([endpoint.group.clone()])),
-            endpoint,
         };
-        Self::for_event(target, ContextInit { params: data, ..ContextInit::default() })
+        let init = ContextInit { params: data, ..ContextInit::default() };
+        Self::for_event(endpoint, sent.into(), init)
     }
 
     fn new(target: Target, init: ContextInit) -> Self {
@@ -282,7 +285,7 @@ impl Context {
     pub fn action(&self) -> &str {
         match &self.0.target {
             Target::Action(endpoint) => &endpoint.name,
-            Target::Event(_) => "",
+            Target::Event(..) => "",
         }
     }
 
@@ -290,7 +293,7 @@ impl Context {
     pub fn event(&self) -> &str {
         match &self.0.target {
             Target::Action(_) => "",
-            Target::Event(target) => &target.name,
+            Target::Event(_, sent) => &sent.name,
         }
     }
 
@@ -298,7 +301,7 @@ impl Context {
     pub fn event_kind(&self) -> Option<EventKind> {
         match &self.0.target {
             Target::Action(_) => None,
-            Target::Event(target) => Some(target.kind),
+            Target::Event(_, sent) => Some(sent.kind),
         }
     }
 
@@ -306,7 +309,7 @@ impl Context {
     pub fn event_groups(&self) -> &[Arc<str>] {
         match &self.0.target {
             Target::Action(_) => &[],
-            Target::Event(target) => target.groups.as_deref().unwrap_or_default(),
+            Target::Event(_, sent) => sent.groups.as_deref().unwrap_or_default(),
         }
     }
 
@@ -314,7 +317,7 @@ impl Context {
     pub fn listener_group(&self) -> &str {
         match &self.0.target {
             Target::Action(_) => "",
-            Target::Event(target) => &target.endpoint.group,
+            Target::Event(endpoint, _) => &endpoint.group,
         }
     }
 
@@ -322,7 +325,7 @@ impl Context {
     pub fn service_name(&self) -> Arc<str> {
         match &self.0.target {
             Target::Action(endpoint) => endpoint.service.full_name.clone(),
-            Target::Event(target) => target.endpoint.service.full_name.clone(),
+            Target::Event(endpoint, _) => endpoint.service.full_name.clone(),
         }
     }
 
@@ -476,7 +479,7 @@ impl Context {
     pub fn service(&self) -> Result<ServiceHandle> {
         let service = match &self.0.target {
             Target::Action(endpoint) => &endpoint.service,
-            Target::Event(target) => &target.endpoint.service,
+            Target::Event(endpoint, _) => &endpoint.service,
         };
         let instance = service.instance.upgrade().ok_or_else(|| {
             Error::internal(format!("the service '{}' is not on this node", service.full_name))
@@ -502,7 +505,7 @@ impl Context {
     pub fn broker(&self) -> Result<ServiceBroker> {
         let broker = match &self.0.target {
             Target::Action(endpoint) => &endpoint.broker,
-            Target::Event(target) => &target.endpoint.broker,
+            Target::Event(endpoint, _) => &endpoint.broker,
         };
         broker.upgrade().ok_or_else(|| Error::internal("the broker of this context is gone"))
     }
@@ -605,14 +608,14 @@ impl Context {
     pub(crate) fn action_endpoint(&self) -> Option<&Arc<ActionEndpoint>> {
         match &self.0.target {
             Target::Action(endpoint) => Some(endpoint),
-            Target::Event(_) => None,
+            Target::Event(..) => None,
         }
     }
 
     fn endpoint_node(&self) -> &NodeId {
         match &self.0.target {
             Target::Action(endpoint) => &endpoint.node.id,
-            Target::Event(target) => &target.endpoint.node.id,
+            Target::Event(endpoint, _) => &endpoint.node.id,
         }
     }
 
@@ -673,9 +676,9 @@ impl Serialize for Context {
                 object.insert("action", Object::from([("name", &*endpoint.name)]));
                 &endpoint.service
             }
-            Target::Event(target) => {
-                object.insert("event", Object::from([("name", &*target.endpoint.def.name)]));
-                &target.endpoint.service
+            Target::Event(endpoint, _) => {
+                object.insert("event", Object::from([("name", &*endpoint.def.name)]));
+                &endpoint.service
             }
         };
         // That of another node is not known as an instance.
@@ -707,7 +710,7 @@ impl Serialize for Context {
         object.insert("eventName", text(event.map(|_| self.event())));
         object.insert("eventType", text(event));
         let groups = match &self.0.target {
-            Target::Event(target) => target.groups.as_deref(),
+            Target::Event(_, sent) => sent.groups.as_deref(),
             Target::Action(_) => None,
         };
         let groups = groups.map(|groups| groups.iter().map(|g| Value::from(&**g)).collect());

@@ -13,7 +13,7 @@ use moleculer_protocol::{EventPacket, NodeId, Object, PacketId, Payload, Value};
 use super::{ServiceBroker, Tasks, call::Via, lifecycle::Phase};
 use crate::{
     Context, Error, EventKind, Result,
-    context::{ContextInit, EventTarget, Extra},
+    context::{ContextInit, Extra, SentAs},
     registry::{EventEndpoint, Target},
     strategy::Selection,
 };
@@ -99,7 +99,7 @@ impl<'a> Emit<'a> {
             Some(hook) => {
                 let tasks = broker.inner().tasks.clone();
                 Ok(EmitFuture {
-                    running: vec![hook(request)],
+                    running: vec![Route::Away(hook(request))],
                     tasks,
                     throw_error: true,
                     error: None,
@@ -186,8 +186,36 @@ pub(crate) struct PacketOrigin {
     pub(crate) tracing: Option<bool>,
 }
 
-/// What goes wrong is logged already.
-type Deliveries = Vec<BoxFuture<'static, Result<()>>>;
+type Deliveries = Vec<Route>;
+
+/// One way that an event goes.
+pub(crate) enum Route {
+    /// To a handler of this node; its failure is logged.
+    Handler {
+        running: BoxFuture<'static, Result<()>>,
+        endpoint: Arc<EventEndpoint>,
+        sent: Arc<SentAs>,
+    },
+    /// Through middlewares or to another node, where failures are logged already.
+    Away(BoxFuture<'static, Result<()>>),
+}
+
+impl Future for Route {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<()>> {
+        let (running, endpoint, sent) = match &mut *self {
+            Self::Away(running) => return running.as_mut().poll(cx),
+            Self::Handler { running, endpoint, sent } => (running, endpoint, sent),
+        };
+        let result = task::ready!(running.as_mut().poll(cx));
+        if let Err(error) = &result {
+            let (event, service) = (&sent.name, &endpoint.service.full_name);
+            tracing::error!(%event, %service, ?error, "an event handler failed");
+        }
+        Poll::Ready(if sent.kind == EventKind::Emit { Ok(()) } else { result })
+    }
+}
 
 impl Sent {
     /// Starts the handlers of this node and the packets to others.
@@ -197,10 +225,11 @@ impl Sent {
         let mut running = Deliveries::new();
         match self.kind {
             EventKind::Emit => {
+                let sent = self.sent_as(self.kind);
                 let mut remote: Vec<(NodeId, Vec<Arc<str>>)> = Vec::new();
                 for target in events.choose(&self.event, groups, &self.selection())? {
                     match target {
-                        Target::Local(endpoint) => running.extend(self.deliver(&endpoint)),
+                        Target::Local(endpoint) => running.extend(self.deliver(endpoint, &sent)),
                         Target::Remote { node, group } => {
                             match remote.iter_mut().find(|(other, _)| *other == node) {
                                 Some((_, groups)) => groups.push(group),
@@ -236,9 +265,7 @@ impl Sent {
             EventKind::Emit => {
                 let events = &broker.registry().events;
                 match events.choose_local(&self.event, groups, &self.selection()) {
-                    Ok(chosen) => {
-                        chosen.iter().filter_map(|endpoint| self.deliver(endpoint)).collect()
-                    }
+                    Ok(chosen) => self.deliver_to(chosen, self.kind),
                     Err(error) => {
                         tracing::error!(event = %self.event, %error, "an event is dropped");
                         Deliveries::new()
@@ -251,36 +278,25 @@ impl Sent {
 
     fn deliver_all(&self, broker: &ServiceBroker, kind: EventKind) -> Deliveries {
         let all = broker.registry().events.all_local(&self.event, self.groups.as_deref());
-        all.iter().filter_map(|endpoint| self.deliver_as(endpoint, kind)).collect()
+        self.deliver_to(all, kind)
     }
 
-    fn deliver(&self, endpoint: &Arc<EventEndpoint>) -> Option<BoxFuture<'static, Result<()>>> {
-        self.deliver_as(endpoint, self.kind)
+    fn deliver_to(&self, endpoints: Vec<Arc<EventEndpoint>>, kind: EventKind) -> Deliveries {
+        let sent = self.sent_as(kind);
+        endpoints.into_iter().filter_map(|endpoint| self.deliver(endpoint, &sent)).collect()
     }
 
-    /// Starts one handler; its failure is logged.
-    fn deliver_as(
-        &self,
-        endpoint: &Arc<EventEndpoint>,
-        kind: EventKind,
-    ) -> Option<BoxFuture<'static, Result<()>>> {
-        let handler = endpoint.handler.clone()?;
-        let target = EventTarget {
-            endpoint: endpoint.clone(),
-            name: self.event.clone(),
-            kind,
-            groups: self.groups.clone(),
-        };
-        let event = self.event.clone();
-        let service = endpoint.service.full_name.clone();
-        let running = handler(Context::for_event(target, self.context()));
-        Some(Box::pin(async move {
-            let result = running.await;
-            if let Err(error) = &result {
-                tracing::error!(%event, %service, ?error, "an event handler failed");
-            }
-            if kind == EventKind::Emit { Ok(()) } else { result }
-        }))
+    /// Starts one handler.
+    fn deliver(&self, endpoint: Arc<EventEndpoint>, sent: &Arc<SentAs>) -> Option<Route> {
+        let handler = endpoint.handler.as_ref()?;
+        let ctx = Context::for_event(endpoint.clone(), sent.clone(), self.context());
+        let running = handler(ctx);
+        Some(Route::Handler { running, endpoint, sent: sent.clone() })
+    }
+
+    fn sent_as(&self, kind: EventKind) -> Arc<SentAs> {
+        let (name, groups) = (self.event.clone(), self.groups.clone());
+        Arc::new(SentAs { name, kind, groups })
     }
 
     fn context(&self) -> ContextInit {
@@ -342,7 +358,7 @@ impl Sent {
                 request_id: Some(parent.as_ref().map_or_else(|| root.clone(), Context::request_id)),
                 caller: parent.as_ref().map(Context::service_name),
             };
-            transit.clone().send_event(node, packet)
+            Route::Away(transit.clone().send_event(node, packet))
         });
         packets.collect()
     }
@@ -388,7 +404,7 @@ impl Future for EmitFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<()>> {
         let Self { running, error, .. } = &mut *self;
-        running.retain_mut(|delivery| match delivery.as_mut().poll(cx) {
+        running.retain_mut(|delivery| match Pin::new(delivery).poll(cx) {
             Poll::Pending => true,
             Poll::Ready(result) => {
                 if let Err(failed) = result {
