@@ -22,7 +22,7 @@ pub(crate) struct FuzzArgs {
 
 impl FuzzArgs {
     /// What a change can afford; the seeds alone reach most of the code.
-    pub(crate) const SMOKE: Self = Self { seconds: 5, targets: Vec::new() };
+    pub(crate) const SMOKE: Self = Self { seconds: 10, targets: Vec::new() };
 }
 
 /// Without sanitizers, which need a nightly compiler: they look for errors of
@@ -80,6 +80,10 @@ fn fuzz(mut command: Command, target: &str, seconds: u32) -> Result<(), String> 
     command.args(RUN).args([&corpus, &root().join("fuzz/seeds").join(target)]);
     command.args(["--", "-verbosity=0", "-print_final_stats=1", "-timeout=10", "-max_len=8192"]);
     command.arg(format!("-max_total_time={seconds}"));
+    if seconds == FuzzArgs::SMOKE.seconds {
+        // The same inputs each time: a change fails by its own fault only.
+        command.args(["-seed=1", "-runs=100000"]);
+    }
     command.arg(format!("-artifact_prefix={}/", found.display()));
     command.env("TARGET", target).current_dir(root()).stdin(Stdio::null());
     let output = command.output().map_err(|e| format!("cannot run cargo-fuzz: {e}"))?;

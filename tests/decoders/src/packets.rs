@@ -48,7 +48,8 @@ fn check(serializer: &dyn Serializer, input: &[u8]) {
     if !matches!(packet.version, PacketVersion::Known(v) if serializer.protocols().contains(&v)) {
         return;
     }
-    let first = encode(serializer, &packet).expect("what was decoded can be encoded");
+    // Thrift reads wider numbers than the schema has, and writes none of them.
+    let Ok(first) = encode(serializer, &packet) else { return };
     let again = serializer.decode(kind, &first).expect("what was encoded can be decoded");
     let second = encode(serializer, &again).expect("what was decoded can be encoded");
     assert_eq!(first, second, "decoding and encoding {kind} once more changed it");
