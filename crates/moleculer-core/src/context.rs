@@ -4,7 +4,7 @@ use std::{
     any::{Any, TypeId},
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use crate::{
     broker::{Call, CallOptions, Emit, Own, ServiceBroker},
     registry::{ActionEndpoint, EventEndpoint},
     service::ServiceHandle,
+    sync::lock,
 };
 
 /// One call of an action or one delivery of an event. A cheap clone.
@@ -116,6 +117,17 @@ pub(crate) type Locals = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
 pub(crate) struct Deadline {
     pub(crate) started: Instant,
     pub(crate) timeout: Duration,
+}
+
+/// Longer than anybody waits, and short enough for the clock.
+const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+impl Deadline {
+    /// When the time is up. A timeout may be too long for the clock, and
+    /// another node may have asked for it.
+    pub(crate) fn end(&self) -> Instant {
+        self.started + self.timeout.min(FOR_EVER)
+    }
 }
 
 impl Context {
@@ -630,11 +642,6 @@ impl Context {
     fn lock_meta(&self) -> std::sync::MutexGuard<'_, Object> {
         lock(&self.0.meta)
     }
-}
-
-/// A panic while one of these short locks is held leaves a whole value behind.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes params out, as a validation error when they do not fit.

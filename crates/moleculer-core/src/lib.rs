@@ -16,6 +16,7 @@ mod registry;
 mod secrets;
 mod service;
 pub mod strategy;
+mod sync;
 mod system;
 #[cfg(feature = "tower")]
 mod tower;

@@ -5,7 +5,7 @@ use std::{
     fmt,
     future::poll_fn,
     marker::PhantomData,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{self, Poll},
 };
 
@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use crate::{
     ActionFn, ActionSite, Body, CallFuture, Chain, Context, Error, ErrorKind, FromBody, Middleware,
-    Result, ServiceBroker,
+    Result, ServiceBroker, sync::lock,
 };
 
 /// A [`tower::Layer`](Layer) as a middleware around actions.
@@ -69,7 +69,7 @@ impl<L: Layer<ActionService>> TowerLayer<L> {
     where
         L::Service: Clone,
     {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = lock(&self.made);
         let shared =
             made.take().filter(|(name, _)| site.chain == Chain::Full && *name == site.action.name);
         let service = shared.map_or_else(|| self.layer.layer(ActionService), |(_, made)| made);
@@ -88,7 +88,7 @@ impl<L: Layer<ActionService>> TowerLayer<L> {
         // Cloned for each call; not every service can be shared by threads.
         let service = Mutex::new(self.service(site));
         Arc::new(move |context| {
-            let mut service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut service = lock(&service).clone();
             let call = ActionCall { context, next: next.clone() };
             Box::pin(async move {
                 poll_fn(|cx| service.poll_ready(cx))

@@ -445,3 +445,12 @@ async fn call_depth_is_limited() {
     let error = broker.call::<u32>("r.again", ()).await.unwrap_err();
     assert_eq!(error.message(), "Request level is reached the limit (5) on 'local' node.");
 }
+
+#[tokio::test]
+async fn a_timeout_too_long_for_the_clock_is_no_limit() {
+    let service = Service::builder("math").action(Action::new("add", add).timeout(Duration::MAX));
+    let broker = start(service).await;
+    assert_eq!(broker.call::<i64>("math.add", Add { a: 1, b: 2 }).await.unwrap(), 3);
+    let asked = broker.call::<i64>("math.add", Add { a: 1, b: 2 }).timeout(Duration::MAX);
+    assert_eq!(asked.await.unwrap(), 3);
+}

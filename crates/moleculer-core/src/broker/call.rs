@@ -4,7 +4,7 @@ use std::{
     fmt,
     marker::PhantomData,
     pin::Pin,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     task::{self, Poll},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use crate::{
     registry::{ActionEndpoint, Lookup},
     service::Instance,
     strategy::Selection,
+    sync::lock,
 };
 
 /// A call that is about to be made: `.await` makes it.
@@ -528,7 +529,7 @@ fn find(
 pub(crate) type StreamSlot = Option<Arc<Mutex<Option<BodyStream>>>>;
 
 fn take_stream(slot: &StreamSlot) -> Option<BodyStream> {
-    slot.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).take()
+    lock(slot.as_ref()?).take()
 }
 
 impl CallOptions {

@@ -13,7 +13,7 @@ mod tasks;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
 };
 
 use moleculer_protocol::{NodeId, PacketId, Payload};
@@ -41,6 +41,7 @@ use crate::{
     middleware::{ErrorHandler, Hooks, Middlewares},
     random::IdSource,
     registry::{Change, Registry},
+    sync::lock,
     transit::Transit,
 };
 
@@ -332,11 +333,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.tasks.cancel();
     }
-}
-
-/// A panic while one of these short locks is held leaves a whole value behind.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The error for work that a stopped broker is asked to do.

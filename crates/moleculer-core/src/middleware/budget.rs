@@ -2,13 +2,15 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// The time over which calls and retries are compared.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -47,7 +49,7 @@ impl Budget {
 
     /// Asks for one retry, when `share` retries a call are allowed.
     pub(super) fn withdraw(&self, share: f64) -> bool {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = lock(&self.window);
         let elapsed = window.began.elapsed();
         if elapsed >= WINDOW {
             // Nobody looks at the clock while nothing fails, so this may be

@@ -1,14 +1,14 @@
 //! Debounce and throttle: fewer runs of an event's handler.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep_until};
 
 use super::{EventSite, Middleware};
-use crate::{Context, EventFn, broker::Tasks};
+use crate::{Context, EventFn, broker::Tasks, sync::lock};
 
 /// Handles the last event once no further one has come for a while.
 #[derive(Debug)]
@@ -94,9 +94,4 @@ impl Middleware for Throttle {
             next(ctx)
         })
     }
-}
-
-/// A panic while one of these short locks is held leaves a whole value behind.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -30,7 +30,7 @@ impl Timeout {
             let deadline = *ctx.extra().deadline.get_or_init(|| deadline);
             let running = next(ctx.clone());
             Box::pin(async move {
-                match timeout_at(deadline.started + deadline.timeout, running).await {
+                match timeout_at(deadline.end(), running).await {
                     Ok(result) => result,
                     Err(_) => Err(expired(&ctx)),
                 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use tokio::{
 use super::{ActionSite, Chain, EventSite, Middleware};
 use crate::{
     ActionFn, Context, Error, EventFn, Result, ServiceBroker, ServiceHandle, TrackingOptions,
+    sync::lock,
 };
 
 /// Counts what runs: actions and events of each service, and calls to other
@@ -36,7 +37,7 @@ impl ContextTracker {
 
     /// The gauge of a service.
     fn gauge(&self, service: &str) -> Arc<Gauge> {
-        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut services = lock(&self.services);
         services.entry(service.into()).or_default().clone()
     }
 
@@ -93,7 +94,7 @@ impl Middleware for ContextTracker {
             let own = service.instance().service.duration("$shutdownTimeout")?;
             let limit = own.unwrap_or(*self.options.shutdown_timeout);
             let gauge = self.gauge(name);
-            self.services.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+            lock(&self.services).remove(name);
             if gauge.ends_within(limit, name).await {
                 return Ok(());
             }
@@ -125,7 +126,8 @@ impl Gauge {
 
     /// Waits until nothing runs; false when that takes too long.
     async fn ends_within(&self, limit: Duration, who: &str) -> bool {
-        let deadline = Instant::now() + limit;
+        // Too long for the clock is for ever.
+        let deadline = Instant::now().checked_add(limit);
         let mut told = false;
         loop {
             // Registered before the look, so that the end is not missed.
@@ -137,8 +139,10 @@ impl Gauge {
             if !std::mem::replace(&mut told, true) {
                 tracing::warn!(running, "'{who}' waits for what still runs");
             }
-            if timeout_at(deadline, empty).await.is_err() {
-                return false;
+            match deadline {
+                None => empty.await,
+                Some(deadline) if timeout_at(deadline, empty).await.is_err() => return false,
+                Some(_) => {}
             }
         }
     }

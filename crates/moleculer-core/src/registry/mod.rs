@@ -11,7 +11,7 @@ mod remote;
 mod trie;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
@@ -33,6 +33,7 @@ use crate::{
     middleware::Middlewares,
     service::Instance,
     strategy::Strategies,
+    sync::lock,
 };
 
 /// Most nodes that were met but never told of themselves: datagrams and
@@ -176,7 +177,7 @@ impl Registry {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,6 +12,8 @@ use moleculer_protocol::{NodeId, NodeInfo};
 use tokio::time::Instant;
 
 use crate::host::{NodeView, PeerAddress};
+
+use crate::sync::lock;
 
 /// A node; shared by its endpoints.
 pub(crate) struct Node {
@@ -87,7 +89,7 @@ impl Node {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, NodeState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// The name of its host, as far as it told.

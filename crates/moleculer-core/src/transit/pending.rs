@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     hash::BuildHasher,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -13,7 +13,7 @@ use foldhash::quality::RandomState;
 use moleculer_protocol::{NodeId, Object, PacketId};
 use tokio::sync::oneshot;
 
-use crate::{Body, Error, ErrorKind, Result};
+use crate::{Body, Error, ErrorKind, Result, sync::lock};
 
 /// The waiting requests. Every entry is owned by a [`Guard`], so none can
 /// stay behind.
@@ -129,10 +129,6 @@ impl Pending {
     fn lock(&self, shard: usize) -> MutexGuard<'_, HashMap<PacketId, Entry, RandomState>> {
         lock(&self.shards[shard])
     }
-}
-
-fn lock(shard: &Shard) -> MutexGuard<'_, HashMap<PacketId, Entry, RandomState>> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn queue_full(action: &str, node: &NodeId, size: usize, limit: usize) -> Error {

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use moleculer_protocol::{NodeId, Target, Topic};
 use tokio::sync::mpsc;
 
 use super::{Transporter, TransporterCapabilities, TryPublishError};
-use crate::{Delivery, Error, Flow, Result, host::Host};
+use crate::{Delivery, Error, Flow, Result, host::Host, sync::lock};
 
 /// Packets that may wait for one node; above it publishers wait.
 const QUEUE: usize = 1024;
@@ -55,7 +55,7 @@ impl InProcessNetwork {
     }
 
     fn nodes(&self) -> MutexGuard<'_, Nodes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     task::{self, Poll},
@@ -16,7 +16,7 @@ use futures_util::{Stream, StreamExt};
 use moleculer_protocol::{NodeId, PacketId, Payload};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::{BodyStream, ByteStream, Error, ObjectStream, Result};
+use crate::{BodyStream, ByteStream, Error, ObjectStream, Result, sync::lock};
 
 /// Most bytes of one stream that wait for their reader. The protocol cannot
 /// tell the sender to wait, so a stream above it fails.
@@ -155,7 +155,7 @@ impl Incoming {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
