@@ -1,21 +1,24 @@
 //! What a handler knows of its call: [`Context`].
 
+mod again;
+mod json;
+mod parts;
+
 use std::{
-    any::{Any, TypeId},
-    collections::HashMap,
+    any::TypeId,
     fmt,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use moleculer_protocol::{NodeId, Object, PacketId, Payload, Value};
-use serde::{Serialize, Serializer, de::DeserializeOwned};
-use tokio::time::Instant;
+use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) use self::parts::{ContextInit, Deadline, Extra};
 use crate::{
     Error, ErrorKind, Result,
     body::BodyStream,
-    broker::{Call, CallOptions, Emit, Own, ServiceBroker},
+    broker::{Call, Emit, Own, ServiceBroker},
     registry::{ActionEndpoint, EventEndpoint},
     service::ServiceHandle,
     sync::lock,
@@ -76,57 +79,6 @@ impl EventKind {
             Self::Broadcast => "broadcast",
             Self::BroadcastLocal => "broadcastLocal",
         }
-    }
-}
-
-/// Members of a context that most calls never look at.
-#[derive(Default)]
-pub(crate) struct Extra {
-    pub(crate) id: OnceLock<PacketId>,
-    pub(crate) request_id: Option<PacketId>,
-    pub(crate) parent_id: Option<PacketId>,
-    pub(crate) caller: Option<Arc<str>>,
-    /// The node that sent the request, or that answered it.
-    pub(crate) peer: OnceLock<NodeId>,
-    pub(crate) headers: Object,
-    pub(crate) response_headers: Mutex<Object>,
-    pub(crate) tracing: Option<bool>,
-    pub(crate) retries: Option<u32>,
-    /// Whether a stop waits for the call, where that differs from the default.
-    pub(crate) tracking: Option<bool>,
-    /// The node that the call asks for.
-    pub(crate) node: Option<NodeId>,
-    /// How often the call was made before.
-    pub(crate) attempt: u32,
-    /// Whether a node above retries: what is below should not.
-    pub(crate) within_retry: bool,
-    /// Shared by the attempts of a call.
-    pub(crate) locals: OnceLock<Arc<Mutex<Locals>>>,
-    /// What the call or the packet asks for; zero switches the timeout off.
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) deadline: OnceLock<Deadline>,
-    /// Remains, empty, when the stream has been taken.
-    pub(crate) stream: Option<Mutex<Option<BodyStream>>>,
-}
-
-/// Values by their types.
-pub(crate) type Locals = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
-
-/// When a call started and how long it may take.
-#[derive(Clone, Copy)]
-pub(crate) struct Deadline {
-    pub(crate) started: Instant,
-    pub(crate) timeout: Duration,
-}
-
-/// Longer than anybody waits, and short enough for the clock.
-const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-
-impl Deadline {
-    /// When the time is up. A timeout may be too long for the clock, and
-    /// another node may have asked for it.
-    pub(crate) fn end(&self) -> Instant {
-        self.started + self.timeout.min(FOR_EVER)
     }
 }
 
@@ -199,56 +151,6 @@ impl Context {
             extra: init.extra.map_or_else(OnceLock::new, OnceLock::from),
             level,
         }))
-    }
-
-    /// The context of another attempt of this call: a new id, but the same
-    /// request.
-    pub(crate) fn again(
-        &self,
-        endpoint: &Arc<ActionEndpoint>,
-        params: Payload,
-        options: CallOptions,
-    ) -> Self {
-        let extra = self.0.extra.get();
-        let (meta, mut copy) = options.split();
-        copy.request_id = Some(self.request_id());
-        copy.parent_id = extra.and_then(|extra| extra.parent_id.clone());
-        copy.tracing = extra.and_then(|extra| extra.tracing);
-        copy.within_retry = extra.is_some_and(|extra| extra.within_retry);
-        copy.attempt = self.attempt() + 1;
-        if let Some(locals) = extra.and_then(|extra| extra.locals.get()) {
-            copy.locals = OnceLock::from(locals.clone());
-        }
-        Self(Arc::new(Inner {
-            target: Target::Action(endpoint.clone()),
-            params: Mutex::new(Some(params)),
-            meta: Mutex::new(meta),
-            parent: self.0.parent.clone(),
-            extra: OnceLock::from(copy),
-            level: self.0.level,
-        }))
-    }
-
-    /// What the call asked for, and what it has in its metadata now.
-    pub(crate) fn call_options(&self) -> CallOptions {
-        let mut options = CallOptions { meta: self.meta(), ..CallOptions::default() };
-        if let Some(extra) = self.0.extra.get() {
-            options.timeout = extra.timeout;
-            options.retries = extra.retries;
-            options.tracking = extra.tracking;
-            options.node.clone_from(&extra.node);
-            options.headers.clone_from(&extra.headers);
-            options.caller.clone_from(&extra.caller);
-        }
-        options
-    }
-
-    /// Takes over what another attempt leaves behind.
-    pub(crate) fn take_over(&self, attempt: &Self) {
-        self.merge_meta(attempt.meta());
-        for (key, value) in attempt.response_headers() {
-            self.set_response_header(key, value);
-        }
     }
 
     /// Id of this call; the same on the callee's node.
@@ -668,72 +570,4 @@ impl fmt::Debug for Context {
             .field("level", &self.level())
             .finish_non_exhaustive()
     }
-}
-
-/// For logs and tools: the members that the reference's `toJSON` has.
-impl Serialize for Context {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = |text: Option<&str>| Value::from(text);
-        let mut object = Object::from([
-            ("id", Value::from(self.id().to_string())),
-            ("nodeID", self.node_id().as_str().into()),
-        ]);
-        let service = match &self.0.target {
-            Target::Action(endpoint) => {
-                object.insert("action", Object::from([("name", &*endpoint.name)]));
-                &endpoint.service
-            }
-            Target::Event(endpoint, _) => {
-                object.insert("event", Object::from([("name", &*endpoint.def.name)]));
-                &endpoint.service
-            }
-        };
-        // That of another node is not known as an instance.
-        if service.local {
-            let mut members = Object::from([("name", service.info.name.as_str())]);
-            if let Some(version) = &service.info.version {
-                members.insert("version", version.clone());
-            }
-            members.insert("fullName", &*service.full_name);
-            object.insert("service", members);
-        }
-        let ms = self.timeout().map(|timeout| timeout.as_secs_f64() * 1e3);
-        let options = [("timeout", Value::from(ms)), ("retries", self.retries().into())];
-        object.insert("options", Object::from(options));
-        object.insert("parentID", text(self.parent_id().map(|id| id.to_string()).as_deref()));
-        object.insert("caller", text(self.caller().as_deref()));
-        object.insert("level", self.level());
-        object.insert("params", self.payload().to_value().unwrap_or_default());
-        object.insert("meta", self.meta());
-        object.insert("headers", self.headers());
-        object.insert("responseHeaders", self.response_headers());
-        object.insert("requestID", self.request_id().to_string());
-        object.insert("tracing", self.tracing());
-        // Members that exist in the reference alone, or come with a feature.
-        for key in ["span", "needAck", "ackID"] {
-            object.insert(key, Value::Null);
-        }
-        let event = self.event_kind().map(EventKind::as_str);
-        object.insert("eventName", text(event.map(|_| self.event())));
-        object.insert("eventType", text(event));
-        let groups = match &self.0.target {
-            Target::Event(_, sent) => sent.groups.as_deref(),
-            Target::Action(_) => None,
-        };
-        let groups = groups.map(|groups| groups.iter().map(|g| Value::from(&**g)).collect());
-        object.insert("eventGroups", groups.map_or(Value::Null, Value::Array));
-        object.insert("cachedResult", false);
-        object.serialize(serializer)
-    }
-}
-
-/// What a new context is made from.
-#[derive(Default)]
-pub(crate) struct ContextInit {
-    pub(crate) params: Payload,
-    pub(crate) meta: Object,
-    pub(crate) parent: Option<Context>,
-    /// From a packet; otherwise one more than the parent's.
-    pub(crate) level: Option<u32>,
-    pub(crate) extra: Option<Box<Extra>>,
 }
