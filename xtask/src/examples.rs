@@ -18,20 +18,19 @@ struct Example {
     prints: &'static str,
 }
 
-const EXAMPLES: [Example; 3] = [
+const EXAMPLES: [Example; 8] = [
+    Example::new("custom-serializer", "14:3:Ada,5:Grace,]"),
+    Example::new("events", "mail-2 reads the prices again"),
+    Example::new("middleware", "the year of acme"),
+    Example::new("mixins", "refused  sign in first"),
+    Example::new("quickstart", "5 + 3 = 8"),
     Example {
-        package: "custom-serializer",
-        args: &[],
-        needs_node: false,
-        prints: "14:3:Ada,5:Grace,]",
-    },
-    Example { package: "quickstart", args: &[], needs_node: false, prints: "5 + 3 = 8" },
-    Example {
-        package: "quickstart",
         args: &["--with-js"],
         needs_node: true,
-        prints: "Hello Rust, 1 + 1 = 2",
+        ..Example::new("quickstart", "Hello Rust, 1 + 1 = 2")
     },
+    Example::new("streams", "objects  [1, 4, 9, 16, 25]"),
+    Example::new("testing", "3 ordered, 97 left"),
 ];
 
 /// What a run may take after the build.
@@ -54,6 +53,10 @@ pub(crate) fn run(outcome: &mut Outcome, toolbox: &Toolbox) {
 }
 
 impl Example {
+    const fn new(package: &'static str, prints: &'static str) -> Self {
+        Self { package, args: &[], needs_node: false, prints }
+    }
+
     fn title(&self) -> String {
         [&[self.package], self.args].concat().join(" ")
     }
