@@ -183,3 +183,35 @@ async fn without_one_name_and_message_survive() {
     buyer.stop().await.unwrap();
     shop.stop().await.unwrap();
 }
+
+#[derive(Debug, PartialEq)]
+enum Refusal {
+    Conflict,
+    Unknown(ErrorKind),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error.r#type() {
+            Some("CONFLICT") => Self::Conflict,
+            _ => Self::Unknown(error.kind().clone()),
+        }
+    }
+}
+
+/// Also when nobody is called, when the result does not fit, and with the
+/// whole response.
+#[tokio::test]
+async fn a_call_fails_with_an_error_of_the_callers_own() {
+    async fn five() -> Result<i64> {
+        Ok(5)
+    }
+    let service =
+        Service::builder("f").action(Action::new("fails", fails)).action(Action::new("five", five));
+    let broker = local().service(service).start().await.unwrap();
+    let refused = |action| broker.call::<String>(action, ()).typed_error::<Refusal>();
+    assert_eq!(refused("f.fails").await, Err(Refusal::Conflict));
+    assert_eq!(refused("f.fails").with_response().await.unwrap_err(), Refusal::Conflict);
+    assert_eq!(refused("no.body").await, Err(Refusal::Unknown(ErrorKind::ServiceNotFound)));
+    assert_eq!(refused("f.five").await, Err(Refusal::Unknown(ErrorKind::Moleculer)));
+}

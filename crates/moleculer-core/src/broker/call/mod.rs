@@ -45,9 +45,9 @@ use crate::{
 /// each call makes its context, whose params are shared and never change. Not
 /// there yet are `fallbackResponse` and `parentSpan`.
 #[must_use = "a call is made when it is awaited"]
-pub struct Call<'a, R> {
+pub struct Call<'a, R, E = Error> {
     request: Request<'a>,
-    result: PhantomData<fn() -> R>,
+    result: PhantomData<fn() -> (R, E)>,
 }
 
 /// A call but for the type of its result.
@@ -115,6 +115,40 @@ impl<'a, R> Call<'a, R> {
         Self { request, result: PhantomData }
     }
 
+    /// Awaits errors of a type of its own, for example an enum that derives
+    /// `ActionError`.
+    ///
+    /// ```
+    /// # use moleculer_core::{Error, ServiceBroker};
+    /// #[derive(Debug)]
+    /// enum PostError {
+    ///     NotFound,
+    ///     Other(Error),
+    /// }
+    ///
+    /// impl From<Error> for PostError {
+    ///     fn from(error: Error) -> Self {
+    ///         match error.r#type() {
+    ///             Some("POST_NOT_FOUND") => Self::NotFound,
+    ///             _ => Self::Other(error),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # async fn example(broker: ServiceBroker) -> Result<(), PostError> {
+    /// let call = broker.call("posts.title", 5).typed_error::<PostError>();
+    /// let title = match call.await {
+    ///     Err(PostError::NotFound) => String::from("untitled"),
+    ///     other => other?,
+    /// };
+    /// # Ok(()) }
+    /// ```
+    pub fn typed_error<E: From<Error>>(self) -> Call<'a, R, E> {
+        Call { request: self.request, result: PhantomData }
+    }
+}
+
+impl<'a, R, E> Call<'a, R, E> {
     pub(crate) fn on(mut self, broker: &'a ServiceBroker) -> Self {
         self.request.via = Some(Via::Broker(broker));
         self
@@ -217,7 +251,15 @@ impl<'a, R> Call<'a, R> {
     /// # Errors
     ///
     /// As the call itself.
-    pub async fn with_response(mut self) -> Result<Response<R>>
+    pub async fn with_response(self) -> Result<Response<R>, E>
+    where
+        R: FromBody,
+        E: From<Error>,
+    {
+        self.respond().await.map_err(E::from)
+    }
+
+    async fn respond(mut self) -> Result<Response<R>>
     where
         R: FromBody,
     {
@@ -434,16 +476,16 @@ fn check_level(broker: &ServiceBroker, parent: &Context) -> Result<()> {
     Ok(())
 }
 
-impl<R: FromBody> IntoFuture for Call<'_, R> {
-    type Output = Result<R>;
-    type IntoFuture = CallFuture<R>;
+impl<R: FromBody, E: From<Error>> IntoFuture for Call<'_, R, E> {
+    type Output = Result<R, E>;
+    type IntoFuture = CallFuture<R, E>;
 
-    fn into_future(mut self) -> CallFuture<R> {
+    fn into_future(mut self) -> CallFuture<R, E> {
         CallFuture { state: self.request.start(false, None), result: PhantomData }
     }
 }
 
-impl<R> fmt::Debug for Call<'_, R> {
+impl<R, E> fmt::Debug for Call<'_, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("action", &self.request.action)
@@ -454,9 +496,9 @@ impl<R> fmt::Debug for Call<'_, R> {
 
 /// A call on its way; dropping it cancels the call.
 #[must_use = "a call goes on while its future is polled"]
-pub struct CallFuture<R> {
+pub struct CallFuture<R, E = Error> {
     state: State,
-    result: PhantomData<fn() -> R>,
+    result: PhantomData<fn() -> (R, E)>,
 }
 
 enum State {
@@ -468,14 +510,15 @@ enum State {
     Failed(Option<Error>),
 }
 
-impl<R: FromBody> Future for CallFuture<R> {
-    type Output = Result<R>;
+impl<R: FromBody, E: From<Error>> Future for CallFuture<R, E> {
+    type Output = Result<R, E>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<R>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let (running, ctx) = match &mut self.state {
             State::Running { running, ctx } => (running, ctx),
             State::Failed(error) => {
-                return Poll::Ready(Err(error.take().unwrap_or_else(super::stopped)));
+                let error = error.take().unwrap_or_else(super::stopped);
+                return Poll::Ready(Err(error.into()));
             }
         };
         let polled = running.as_mut().poll(cx);
@@ -483,8 +526,8 @@ impl<R: FromBody> Future for CallFuture<R> {
             ctx.merge_into_parent();
         }
         match polled {
-            Poll::Ready(Ok(body)) => Poll::Ready(R::from_body(body)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(body)) => Poll::Ready(R::from_body(body).map_err(E::from)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -500,7 +543,7 @@ impl State {
     }
 }
 
-impl<R> fmt::Debug for CallFuture<R> {
+impl<R, E> fmt::Debug for CallFuture<R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CallFuture")
     }
