@@ -8,7 +8,7 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 
-use crate::{Error, Result, RetryPolicy};
+use crate::{BulkheadOptions, CircuitBreakerOptions, Error, Result, RetryPolicy};
 
 /// Every option of a broker, as a configuration file has them.
 ///
@@ -47,9 +47,9 @@ use crate::{Error, Result, RetryPolicy};
 /// `errorHandler`, `errorRegenerator`, `uidGenerator`. In a configuration they
 /// are an error, and so are the schemas that `internalServices` may hold there.
 ///
-/// An error as well, until they are supported: `bulkhead`, `cacher`,
-/// `circuitBreaker`, `disableBalancer`, `logger`, `logLevel`, `metrics`,
-/// `tracing`, `validator`, `registry.discoverer`. Falsy values of the broker's
+/// An error as well, until they are supported: `cacher`, `disableBalancer`,
+/// `logger`, `logLevel`, `metrics`, `tracing`, `validator`,
+/// `registry.discoverer`. Falsy values of the broker's
 /// own keys are taken: they switch off what is not there.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -72,6 +72,13 @@ pub struct BrokerOptions {
     /// Whether and how failed calls are made again. Default: not at all.
     #[serde(deserialize_with = "null_is_default")]
     pub retry_policy: RetryPolicy,
+    /// Whether and when a failing action gets no more calls. Default: it
+    /// always gets them.
+    #[serde(deserialize_with = "null_is_default")]
+    pub circuit_breaker: CircuitBreakerOptions,
+    /// Whether and how many runs of a handler go on at once. Default: no limit.
+    #[serde(deserialize_with = "null_is_default")]
+    pub bulkhead: BulkheadOptions,
     /// Whether a stop waits for what still runs.
     pub tracking: TrackingOptions,
     /// Deepest allowed nesting of calls; 0 for 256, which keeps a service that
@@ -90,7 +97,8 @@ pub struct BrokerOptions {
     /// Whether the service `$node` exists. Default: true.
     pub internal_services: bool,
     /// Whether the built-in middlewares exist; without them there is no
-    /// timeout, no retry, no error handler. Default: true.
+    /// timeout, retry, circuit breaker, bulkhead, fallback or error handler.
+    /// Default: true.
     pub internal_middlewares: bool,
     /// Middlewares by name, or `{type, options}`; the first is the closest to
     /// the handlers. Default: none.
@@ -163,6 +171,8 @@ impl Default for BrokerOptions {
             protocol: ProtocolVersion::default(),
             request_timeout: Millis::default(),
             retry_policy: RetryPolicy::default(),
+            circuit_breaker: CircuitBreakerOptions::default(),
+            bulkhead: BulkheadOptions::default(),
             tracking: TrackingOptions::default(),
             max_call_level: 0,
             heartbeat_interval: Seconds(Duration::from_secs(10)),
@@ -236,17 +246,8 @@ const ONLY_IN_CODE: &[(&str, &str)] = &[
 
 /// Keys of the reference that this version cannot honour. Ignoring them would
 /// hide that a feature is off.
-const NOT_SUPPORTED: &[&str] = &[
-    "bulkhead",
-    "cacher",
-    "circuitBreaker",
-    "disableBalancer",
-    "logLevel",
-    "logger",
-    "metrics",
-    "tracing",
-    "validator",
-];
+const NOT_SUPPORTED: &[&str] =
+    &["cacher", "disableBalancer", "logLevel", "logger", "metrics", "tracing", "validator"];
 
 impl BrokerOptions {
     /// Reads the options object of a configuration file.

@@ -43,8 +43,8 @@ pub use self::{
     error::{Error, ErrorKind, ErrorRegenerator, Result},
     host::{Delivery, Flow, Host, NodeView, PeerAddress},
     middleware::{
-        ActionSite, BytesFn, CallFn, Chain, EmitFn, ErrorInfo, EventSite, MessageFn, Middleware,
-        PublishFn, RetryPolicy,
+        ActionSite, BulkheadOptions, BytesFn, CallFn, Chain, CircuitBreakerOptions, EmitFn,
+        ErrorInfo, EventSite, Fallback, MessageFn, Middleware, PublishFn, RetryPolicy,
     },
     plugins::{
         IntoTransporter, MiddlewarePlugin, PluginSource, Plugins, SerializerPlugin, StrategyPlugin,

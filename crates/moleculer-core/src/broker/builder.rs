@@ -18,9 +18,9 @@ use super::{
     ping::Pings,
 };
 use crate::{
-    Body, BrokerOptions, CallFn, EmitFn, Error, ErrorInfo, ErrorRegenerator, IntoService,
-    IntoTransporter, Middleware, Object, Plugins, RandomSource, Result, RetryPolicy, Service,
-    Value,
+    Body, BrokerOptions, BulkheadOptions, CallFn, CircuitBreakerOptions, EmitFn, Error, ErrorInfo,
+    ErrorRegenerator, IntoService, IntoTransporter, Middleware, Object, Plugins, RandomSource,
+    Result, RetryPolicy, Service, Value,
     config::Millis,
     internal,
     middleware::{ErrorHandler, Hooks, Middlewares, builtin},
@@ -118,6 +118,18 @@ impl BrokerBuilder {
     /// Sets whether and how failed calls are made again. Default: not at all.
     pub fn retry(self, policy: RetryPolicy) -> Self {
         self.set(|options| options.retry_policy = policy)
+    }
+
+    /// Sets whether and when a failing action gets no more calls. Default: it
+    /// always gets them.
+    pub fn circuit_breaker(self, options: CircuitBreakerOptions) -> Self {
+        self.set(|all| all.circuit_breaker = options)
+    }
+
+    /// Sets whether and how many runs of a handler go on at once. Default: no
+    /// limit.
+    pub fn bulkhead(self, options: BulkheadOptions) -> Self {
+        self.set(move |all| all.bulkhead = options)
     }
 
     /// Sets whether a stop waits for what still runs, and how long at most;

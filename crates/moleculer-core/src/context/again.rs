@@ -46,6 +46,7 @@ impl Context {
             options.node.clone_from(&extra.node);
             options.headers.clone_from(&extra.headers);
             options.caller.clone_from(&extra.caller);
+            options.fallback.clone_from(&extra.fallback);
         }
         options
     }
@@ -53,6 +54,9 @@ impl Context {
     /// Takes over what another attempt leaves behind.
     pub(crate) fn take_over(&self, attempt: &Self) {
         self.merge_meta(attempt.meta());
+        if attempt.fallback_result() {
+            self.set_fallback_result();
+        }
         for (key, value) in attempt.response_headers() {
             self.set_response_header(key, value);
         }

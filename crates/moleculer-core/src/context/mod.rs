@@ -7,7 +7,7 @@ mod parts;
 use std::{
     any::TypeId,
     fmt,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     Error, ErrorKind, Result,
     body::BodyStream,
     broker::{Call, Emit, Own, ServiceBroker},
+    middleware::Fallback,
     registry::{ActionEndpoint, EventEndpoint},
     service::ServiceHandle,
     sync::lock,
@@ -33,7 +34,7 @@ use crate::{
 /// `paramsCloning`, since params are shared and never change; `needAck` and
 /// `ackID`, which nothing reads; `startHrTime`, by which it keeps the time that
 /// the runtime keeps here. Not there yet are `span`, `startSpan` and
-/// `finishSpan`, `cachedResult` and `fallbackResult`.
+/// `finishSpan` and `cachedResult`.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
@@ -271,6 +272,12 @@ impl Context {
         self.lock_params().take().ok_or_else(taken)
     }
 
+    /// Puts the params back for who comes after the handler, unless they are
+    /// still there.
+    pub(crate) fn give_back_params(&self, params: Payload) {
+        self.lock_params().get_or_insert(params);
+    }
+
     /// Starts something that may take the params, which stay here as well.
     pub(crate) fn lending_params<R>(&self, start: impl FnOnce() -> R) -> R {
         let params = self.lock_params().clone();
@@ -385,6 +392,12 @@ impl Context {
         self.0.extra.get().map_or(0, |extra| extra.attempt)
     }
 
+    /// Whether the result comes from a [fallback](crate::Fallback).
+    pub fn fallback_result(&self) -> bool {
+        let extra = self.0.extra.get();
+        extra.is_some_and(|extra| extra.fallback_result.load(Ordering::Relaxed))
+    }
+
     /// The service whose handler runs.
     ///
     /// # Errors
@@ -462,6 +475,15 @@ impl Context {
 
     pub(crate) fn extra(&self) -> &Extra {
         self.0.extra.get_or_init(Box::default)
+    }
+
+    /// The fallback of the call.
+    pub(crate) fn fallback(&self) -> Option<&Fallback> {
+        self.0.extra.get().and_then(|extra| extra.fallback.as_ref())
+    }
+
+    pub(crate) fn set_fallback_result(&self) {
+        self.extra().fallback_result.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn tracking(&self) -> Option<bool> {

@@ -3,7 +3,7 @@
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use moleculer_protocol::{NodeId, Object, PacketId, Payload};
 use tokio::time::Instant;
 
 use super::Context;
-use crate::body::BodyStream;
+use crate::{body::BodyStream, middleware::Fallback};
 
 /// Members of a context that most calls never look at.
 #[derive(Default)]
@@ -39,6 +39,10 @@ pub(crate) struct Extra {
     /// What the call or the packet asks for; zero switches the timeout off.
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: OnceLock<Deadline>,
+    /// What the call is answered with when it fails.
+    pub(crate) fallback: Option<Fallback>,
+    /// Whether a fallback was asked.
+    pub(crate) fallback_result: AtomicBool,
     /// Remains, empty, when the stream has been taken.
     pub(crate) stream: Option<Mutex<Option<BodyStream>>>,
 }

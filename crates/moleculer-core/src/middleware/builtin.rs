@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Middleware,
     error_handler::{ErrorHandler, HandleErrors},
+    fallback::FallBack,
     hook::ActionHook,
     rate::{Debounce, Throttle},
     retry::Retry,
@@ -30,6 +31,7 @@ pub(crate) fn builtin(
         Arc::new(ContextTracker::new(options.tracking.clone())),
         Arc::new(Timeout { default: *options.request_timeout }),
         Arc::new(Retry::new(options.retry_policy.clone())),
+        Arc::new(FallBack),
         Arc::new(HandleErrors(error_handler)),
         Arc::new(Debounce { tasks: tasks.clone() }),
         Arc::new(Throttle),
@@ -51,6 +53,7 @@ mod tests {
                 "ContextTracker",
                 "Timeout",
                 "Retry",
+                "Fallback",
                 "ErrorHandler",
                 "Debounce",
                 "Throttle"

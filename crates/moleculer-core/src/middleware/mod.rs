@@ -1,8 +1,11 @@
 //! What is wrapped around handlers: [`Middleware`].
 
+mod breaker;
 mod budget;
 mod builtin;
+mod bulkhead;
 mod error_handler;
+mod fallback;
 mod hook;
 mod hooks;
 mod rate;
@@ -16,12 +19,15 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
 use moleculer_protocol::{Packet, PacketKind, Topic};
 
+pub use self::{
+    breaker::CircuitBreakerOptions, bulkhead::BulkheadOptions, error_handler::ErrorInfo,
+    fallback::Fallback, retry::RetryPolicy,
+};
 pub(crate) use self::{
     builtin::builtin,
     error_handler::ErrorHandler,
     hooks::{Hooks, TransitHooks},
 };
-pub use self::{error_handler::ErrorInfo, retry::RetryPolicy};
 use crate::{
     ActionDef, ActionFn, Body, CallRequest, Delivery, EmitRequest, EventDef, EventFn, Result,
     Service, ServiceBroker, ServiceHandle,

@@ -8,10 +8,13 @@ use moleculer_protocol::Value;
 use super::{
     definition::{ActionDef, EventDef, Visibility},
     handler::{EventFn, Handler},
-    hooks::{AfterHook, ErrorHook, HookLists, UnboundHooks},
+    hooks::{AfterHook, ErrorHook, HookLists, UnboundError, UnboundHooks},
     schema::{DeclaredAction, DeclaredEvent},
 };
-use crate::{Body, Context, Result, RetryPolicy, strategy::StrategyChoice};
+use crate::{
+    Body, BulkheadOptions, CircuitBreakerOptions, Context, Fallback, Result, RetryPolicy,
+    strategy::StrategyChoice,
+};
 
 pub(super) type Erased<S> =
     Arc<dyn Fn(Context, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
@@ -23,6 +26,7 @@ pub struct Action<S = ()> {
     visibility: Option<Visibility>,
     handler: Option<Erased<S>>,
     hooks: UnboundHooks<S>,
+    fallback: Option<UnboundError<S>>,
 }
 
 impl<S: Send + Sync + 'static> Action<S> {
@@ -48,6 +52,7 @@ impl<S: Send + Sync + 'static> Action<S> {
             visibility: None,
             handler: None,
             hooks: UnboundHooks::default(),
+            fallback: None,
         }
     }
 
@@ -77,6 +82,42 @@ impl<S: Send + Sync + 'static> Action<S> {
     /// Default: as the caller's broker says.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.def.retry = Some(policy);
+        self
+    }
+
+    /// Sets when callers on every node stop calling it because it fails.
+    /// Default: as the caller's broker says.
+    pub fn circuit_breaker(mut self, options: CircuitBreakerOptions) -> Self {
+        self.def.circuit_breaker = Some(options);
+        self
+    }
+
+    /// Sets how many of its runs go on at once on a node. Default: as the
+    /// broker says.
+    pub fn bulkhead(mut self, options: BulkheadOptions) -> Self {
+        self.def.bulkhead = Some(options);
+        self
+    }
+
+    /// Sets what answers a failed call, where the action runs: an async
+    /// function that gets the error as its last argument, after what it takes
+    /// from the context. It is asked when the call is not retried any more.
+    ///
+    /// ```
+    /// use moleculer_core::{Action, Error, Result};
+    ///
+    /// async fn stars() -> Result<u32> {
+    ///     Err(Error::server(503, "BUSY", "busy"))
+    /// }
+    ///
+    /// async fn none(_: Error) -> Result<u32> {
+    ///     Ok(0)
+    /// }
+    ///
+    /// let action: Action = Action::new("stars", stars).fallback(none);
+    /// ```
+    pub fn fallback<Args: 'static>(mut self, handler: impl ErrorHook<Args, S>) -> Self {
+        self.fallback = Some(Arc::new(move |ctx, error, state| handler.call(ctx, error, state)));
         self
     }
 
@@ -114,13 +155,17 @@ impl<S: Send + Sync + 'static> Action<S> {
     }
 
     /// Gives handler and hooks their state.
-    pub(super) fn bind(self, state: &S) -> DeclaredAction
+    pub(super) fn bind(mut self, state: &S) -> DeclaredAction
     where
         S: Clone,
     {
         let handler = self.handler.map(|handler| {
             let state = state.clone();
             Arc::new(move |ctx| handler(ctx, &state)) as _
+        });
+        self.def.fallback = self.fallback.map(|fallback| {
+            let state = state.clone();
+            Fallback::from_fn(move |ctx, error| fallback(ctx, error, &state))
         });
         let hooks: HookLists = self.hooks.bind(state);
         DeclaredAction { def: self.def, visibility: self.visibility, handler, hooks }
@@ -187,6 +232,13 @@ impl<S: Send + Sync + 'static> Event<S> {
     /// handled. Default: zero, none is dropped.
     pub fn throttle(mut self, pause: Duration) -> Self {
         self.def.throttle = Some(pause);
+        self
+    }
+
+    /// Sets how many of its runs go on at once on a node. Default: as the
+    /// broker says.
+    pub fn bulkhead(mut self, options: BulkheadOptions) -> Self {
+        self.def.bulkhead = Some(options);
         self
     }
 

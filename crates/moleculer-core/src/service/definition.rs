@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use moleculer_protocol::{Object, Value};
 
 use super::hooks::HookChain;
-use crate::{RetryPolicy, strategy::StrategyChoice};
+use crate::{
+    BulkheadOptions, CircuitBreakerOptions, Fallback, RetryPolicy, strategy::StrategyChoice,
+};
 
 /// An action as it is published to other nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,12 +23,19 @@ pub struct ActionDef {
     pub timeout: Option<Duration>,
     /// How failed calls are made again, where that differs from the broker's.
     pub retry: Option<RetryPolicy>,
+    /// When callers stop calling it, where that differs from the broker's.
+    pub circuit_breaker: Option<CircuitBreakerOptions>,
+    /// How many of its runs go on at once, where that differs from the
+    /// broker's.
+    pub bulkhead: Option<BulkheadOptions>,
     /// Whether the handler runs on when its caller gave up.
     pub detached: bool,
     /// How callers choose among its nodes; `None` for the broker's strategy.
     pub strategy: Option<StrategyChoice>,
     /// Any further member: published as it is, for gateways and tools.
     pub extra: Object,
+    /// What answers failed calls; on its own node only.
+    pub fallback: Option<Fallback>,
     /// On its own node only.
     pub(crate) hooks: HookChain,
 }
@@ -71,9 +80,12 @@ impl ActionDef {
             visibility: Visibility::default(),
             timeout: None,
             retry: None,
+            circuit_breaker: None,
+            bulkhead: None,
             detached: false,
             strategy: None,
             extra: Object::new(),
+            fallback: None,
             hooks: HookChain::default(),
         }
     }
@@ -89,6 +101,12 @@ impl ActionDef {
         }
         if let Some(retry) = &self.retry {
             object.insert("retryPolicy", retry.to_object());
+        }
+        if let Some(breaker) = &self.circuit_breaker {
+            object.insert("circuitBreaker", breaker.to_object());
+        }
+        if let Some(bulkhead) = &self.bulkhead {
+            object.insert("bulkhead", bulkhead.to_object());
         }
         if self.visibility != Visibility::Published {
             object.insert("visibility", self.visibility.as_str());
@@ -110,6 +128,8 @@ impl ActionDef {
         }
         let timeout = object.remove("timeout").as_ref().and_then(millis);
         let retry = object.remove("retryPolicy");
+        let breaker = object.remove("circuitBreaker");
+        let bulkhead = object.remove("bulkhead");
         let raw_name = object.remove("rawName");
         object.remove("name");
         Some(Self {
@@ -117,13 +137,21 @@ impl ActionDef {
             raw_name: raw_name.as_ref().and_then(Value::as_str).unwrap_or(name).into(),
             visibility,
             timeout,
-            retry: retry.as_ref().and_then(Value::as_object).map(RetryPolicy::from_object),
+            retry: policy(retry.as_ref(), RetryPolicy::from_object),
+            circuit_breaker: policy(breaker.as_ref(), CircuitBreakerOptions::from_object),
+            bulkhead: policy(bulkhead.as_ref(), BulkheadOptions::from_object),
             detached: false,
             strategy: StrategyChoice::take_from(&mut object),
             extra: object,
+            fallback: None,
             hooks: HookChain::default(),
         })
     }
+}
+
+/// What is no object counts as none.
+fn policy<T>(value: Option<&Value>, read: fn(&Object) -> T) -> Option<T> {
+    value.and_then(Value::as_object).map(read)
 }
 
 /// What is no duration counts as none.
@@ -143,6 +171,9 @@ pub struct EventDef {
     pub debounce: Option<Duration>,
     /// How long events are dropped after one was handled.
     pub throttle: Option<Duration>,
+    /// How many of its runs go on at once, where that differs from the
+    /// broker's.
+    pub bulkhead: Option<BulkheadOptions>,
     /// How emitters choose within the group; `None` for the broker's strategy.
     pub strategy: Option<StrategyChoice>,
     /// Any further member.
@@ -156,6 +187,7 @@ impl EventDef {
             group: None,
             debounce: None,
             throttle: None,
+            bulkhead: None,
             strategy: None,
             extra: Object::new(),
         }
@@ -174,6 +206,9 @@ impl EventDef {
                 object.insert(key, time.as_millis() as u64);
             }
         }
+        if let Some(bulkhead) = &self.bulkhead {
+            object.insert("bulkhead", bulkhead.to_object());
+        }
         object.insert("name", &*self.name);
         object
     }
@@ -182,12 +217,14 @@ impl EventDef {
         let group = object.remove("group");
         let debounce = object.remove("debounce").as_ref().and_then(millis);
         let throttle = object.remove("throttle").as_ref().and_then(millis);
+        let bulkhead = object.remove("bulkhead");
         object.remove("name");
         Self {
             name: name.into(),
             group: group.as_ref().and_then(Value::as_str).map(Arc::from),
             debounce,
             throttle,
+            bulkhead: policy(bulkhead.as_ref(), BulkheadOptions::from_object),
             strategy: StrategyChoice::take_from(&mut object),
             extra: object,
         }

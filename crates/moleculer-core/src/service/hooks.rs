@@ -80,7 +80,7 @@ hooks! { () (A) (A B) (A B C) }
 
 type UnboundAfter<S> =
     Arc<dyn Fn(Context, Body, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
-type UnboundError<S> =
+pub(super) type UnboundError<S> =
     Arc<dyn Fn(Context, Error, &S) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
 
 /// Hooks that still lack their state.

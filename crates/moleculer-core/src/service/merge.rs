@@ -9,6 +9,7 @@ use super::{
     definition::{ActionDef, EventDef},
     schema::{DeclaredAction, DeclaredEvent},
 };
+use crate::{BulkheadOptions, CircuitBreakerOptions, RetryPolicy};
 
 /// The last mixin is the base; the ones before it come over it, then `service`.
 pub(super) fn merge_all(service: Service, mixins: Vec<Service>) -> Service {
@@ -75,18 +76,29 @@ fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
         hooks: _,
         timeout,
         retry,
+        circuit_breaker,
+        bulkhead,
         detached,
         strategy,
         extra,
+        fallback,
     } = lower;
     upper.timeout = upper.timeout.or(timeout);
-    upper.retry = match (upper.retry.take(), retry) {
-        (Some(upper), Some(lower)) => Some(upper.or(lower)),
-        (upper, lower) => upper.or(lower),
-    };
+    overlay(&mut upper.retry, retry, RetryPolicy::or);
+    overlay(&mut upper.circuit_breaker, circuit_breaker, CircuitBreakerOptions::or);
+    overlay(&mut upper.bulkhead, bulkhead, BulkheadOptions::or);
     upper.detached |= detached;
     upper.strategy = upper.strategy.take().or(strategy);
+    upper.fallback = upper.fallback.take().or(fallback);
     fill(&mut upper.extra, extra);
+}
+
+/// Options that are filled member by member.
+fn overlay<T>(upper: &mut Option<T>, lower: Option<T>, or: fn(T, T) -> T) {
+    *upper = match (upper.take(), lower) {
+        (Some(upper), Some(lower)) => Some(or(upper, lower)),
+        (upper, lower) => upper.or(lower),
+    };
 }
 
 /// Adds a listener of the service itself: handlers of one name and group add up.
@@ -128,10 +140,11 @@ fn lay_event(lower: &mut DeclaredEvent, upper: DeclaredEvent) {
 }
 
 fn fill_event(upper: &mut EventDef, lower: EventDef) {
-    let EventDef { name: _, group, debounce, throttle, strategy, extra } = lower;
+    let EventDef { name: _, group, debounce, throttle, bulkhead, strategy, extra } = lower;
     upper.group = upper.group.take().or(group);
     upper.debounce = upper.debounce.or(debounce);
     upper.throttle = upper.throttle.or(throttle);
+    overlay(&mut upper.bulkhead, bulkhead, BulkheadOptions::or);
     upper.strategy = upper.strategy.take().or(strategy);
     fill(&mut upper.extra, extra);
 }
@@ -192,7 +205,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{RetryPolicy, Visibility};
+    use crate::{Fallback, Visibility};
 
     fn check(upper: serde_json::Value, lower: serde_json::Value, expected: serde_json::Value) {
         let (mut filled, lower) = (Value::from(upper), Value::from(lower));
@@ -222,9 +235,12 @@ mod tests {
             visibility: Visibility::default(),
             timeout: Some(Duration::from_secs(1)),
             retry: Some(RetryPolicy::new().retries(2)),
+            circuit_breaker: Some(CircuitBreakerOptions::new().threshold(0.2)),
+            bulkhead: Some(BulkheadOptions::new().concurrency(3)),
             detached: true,
             strategy: Some("Random".into()),
             extra: Object::from([("rest", "GET /")]),
+            fallback: Some(Fallback::response(5)),
             hooks: Default::default(),
         };
         let mut inherited = ActionDef::new("a");
@@ -236,6 +252,7 @@ mod tests {
             group: Some("g".into()),
             debounce: Some(Duration::from_secs(1)),
             throttle: Some(Duration::from_secs(2)),
+            bulkhead: Some(BulkheadOptions::off()),
             strategy: Some("Random".into()),
             extra: Object::from([("tag", 1)]),
         };
@@ -249,14 +266,21 @@ mod tests {
         let mut upper = ActionDef::new("a");
         upper.timeout = Some(Duration::ZERO);
         upper.retry = Some(RetryPolicy::default().retries(1));
+        upper.circuit_breaker = Some(CircuitBreakerOptions::default().threshold(0.1));
+        upper.bulkhead = Some(BulkheadOptions::default().max_queue_size(1));
         upper.strategy = Some("Shard".into());
         let mut lower = ActionDef::new("a");
         lower.timeout = Some(Duration::from_secs(1));
         lower.retry = Some(RetryPolicy::new().retries(2).factor(3.0));
+        lower.circuit_breaker = Some(CircuitBreakerOptions::new().min_request_count(2));
+        lower.bulkhead = Some(BulkheadOptions::new().max_queue_size(2));
         lower.strategy = Some("Random".into());
         fill_action(&mut upper, lower);
         assert_eq!(upper.timeout, Some(Duration::ZERO));
         assert_eq!(upper.retry, Some(RetryPolicy::new().retries(1).factor(3.0)));
+        let breaker = CircuitBreakerOptions::new().threshold(0.1).min_request_count(2);
+        assert_eq!(upper.circuit_breaker, Some(breaker));
+        assert_eq!(upper.bulkhead, Some(BulkheadOptions::new().max_queue_size(1)));
         assert_eq!(upper.strategy, Some("Shard".into()));
     }
 }

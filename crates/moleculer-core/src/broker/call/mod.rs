@@ -19,7 +19,8 @@ pub use self::request::CallRequest;
 use self::request::Seen;
 use super::ServiceBroker;
 use crate::{
-    Body, BodyStream, CallFn, Context, Error, ErrorInfo, ErrorKind, FromBody, Result,
+    Body, BodyStream, CallFn, Context, Error, ErrorHook, ErrorInfo, ErrorKind, Fallback, FromBody,
+    Result,
     context::Extra,
     registry::{ActionEndpoint, Lookup},
     service::Instance,
@@ -43,7 +44,7 @@ use crate::{
 /// Of the reference's calling options, `parentCtx` is whose `call` is used (a
 /// [`Context`]'s or a broker's), and `ctx` and `paramsCloning` have no meaning:
 /// each call makes its context, whose params are shared and never change. Not
-/// there yet are `fallbackResponse` and `parentSpan`.
+/// there yet is `parentSpan`.
 #[must_use = "a call is made when it is awaited"]
 pub struct Call<'a, R, E = Error> {
     request: Request<'a>,
@@ -99,6 +100,8 @@ pub struct CallOptions {
     pub caller: Option<Arc<str>>,
     /// See [`Call::tracking`].
     pub tracking: Option<bool>,
+    /// See [`Call::fallback`].
+    pub fallback: Option<Fallback>,
     pub(crate) stream: StreamSlot,
     pub(crate) own: Option<Own>,
 }
@@ -236,6 +239,32 @@ impl<'a, R, E> Call<'a, R, E> {
     /// `tracking`.
     pub fn tracking(self, tracked: bool) -> Self {
         self.set(|options| options.tracking = Some(tracked))
+    }
+
+    /// Sets what answers the call when it fails: an async function that gets
+    /// the error as its last argument, after what it takes from the context
+    /// of the call. It is asked once, when the call is not retried any more,
+    /// and not when nobody offers the action.
+    ///
+    /// ```no_run
+    /// # use moleculer_core::{Error, Result};
+    /// # async fn example(broker: moleculer_core::ServiceBroker) -> Result<()> {
+    /// let stars: u32 = broker
+    ///     .call("ratings.of", "alice")
+    ///     .fallback(|error: Error| async move {
+    ///         if error.retryable() { Ok(0) } else { Err(error) }
+    ///     })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn fallback<Args: 'static>(self, handler: impl ErrorHook<Args, ()>) -> Self {
+        self.set(|options| options.fallback = Some(Fallback::new(handler)))
+    }
+
+    /// Answers the call with a value when it fails: see
+    /// [`fallback`](Self::fallback).
+    pub fn fallback_response(self, value: impl Serialize + Send + Sync + 'static) -> Self {
+        self.set(|options| options.fallback = Some(Fallback::response(value)))
     }
 
     /// Sets all options at once, but not the stream.
@@ -439,7 +468,7 @@ fn take_stream(slot: &StreamSlot) -> Option<BodyStream> {
 impl CallOptions {
     /// Whether layers have something to do that do nothing by default.
     const fn need_full_chain(&self) -> bool {
-        self.timeout.is_some() || self.tracking.is_some()
+        self.timeout.is_some() || self.tracking.is_some() || self.fallback.is_some()
     }
 
     /// The metadata, and what the context keeps.
@@ -449,6 +478,7 @@ impl CallOptions {
             retries: self.retries,
             node: self.node,
             tracking: self.tracking,
+            fallback: self.fallback,
             headers: self.headers,
             request_id: self.request_id,
             caller: self.caller,

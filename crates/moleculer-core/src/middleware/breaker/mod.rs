@@ -1,0 +1,5 @@
+//! The built-in circuit breaker.
+
+mod options;
+
+pub use self::options::CircuitBreakerOptions;
