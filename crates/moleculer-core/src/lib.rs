@@ -68,5 +68,8 @@ pub use self::tower::{ActionCall, ActionClient, ActionService, TowerLayer};
 /// For the output of `moleculer-macros` only; no stable interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::service::run_handler;
+    pub use crate::{
+        error::{ErrorData, RaisedError},
+        service::run_handler,
+    };
 }

@@ -149,7 +149,7 @@ impl EventOptions {
 }
 
 /// The tokens in an attribute's parentheses.
-fn arguments(attribute: &Attribute) -> Result<TokenStream> {
+pub(crate) fn arguments(attribute: &Attribute) -> Result<TokenStream> {
     match &attribute.meta {
         Meta::Path(_) => Ok(TokenStream::new()),
         meta => Ok(meta.require_list()?.tokens.clone()),
@@ -158,7 +158,7 @@ fn arguments(attribute: &Attribute) -> Result<TokenStream> {
 
 /// Reads options of the forms `key`, `key = value` and `key(..)`, each at most
 /// once; `read` gets those with a valid key.
-fn read_options(
+pub(crate) fn read_options(
     tokens: TokenStream,
     valid: &[&str],
     mut read: impl FnMut(&str, &ParseNestedMeta<'_>) -> Result<()>,
@@ -188,7 +188,7 @@ fn first_literal(input: ParseStream<'_>) -> Result<(Lit, TokenStream)> {
 }
 
 /// Reads what follows `key =`. A fault is told with an example.
-fn value<T>(
+pub(crate) fn value<T>(
     meta: &ParseNestedMeta<'_>,
     example: &str,
     read: impl FnOnce(ParseStream<'_>) -> Result<T>,
@@ -205,7 +205,7 @@ fn value<T>(
     read(input).map_err(|_| Error::new(span, message))
 }
 
-fn text(meta: &ParseNestedMeta<'_>, example: &str) -> Result<LitStr> {
+pub(crate) fn text(meta: &ParseNestedMeta<'_>, example: &str) -> Result<LitStr> {
     value(meta, example, |input| input.parse()).and_then(not_empty)
 }
 
@@ -216,7 +216,7 @@ fn not_empty(text: LitStr) -> Result<LitStr> {
     Ok(text)
 }
 
-fn flag(meta: &ParseNestedMeta<'_>) -> Result<bool> {
+pub(crate) fn flag(meta: &ParseNestedMeta<'_>) -> Result<bool> {
     if meta.input.is_empty() || meta.input.peek(Token![,]) {
         return Ok(true);
     }

@@ -19,3 +19,12 @@ fn diagnostics() {
         cases.compile_fail(format!("tests/ui/{case}.rs"));
     }
 }
+
+/// Those of `#[derive(ActionError)]`.
+#[test]
+fn error_diagnostics() {
+    let cases = trybuild::TestCases::new();
+    for case in ["error_options", "error_shapes", "error_types", "error_variants"] {
+        cases.compile_fail(format!("tests/ui/{case}.rs"));
+    }
+}

@@ -3,7 +3,7 @@
 #[doc(inline)]
 pub use moleculer_core::*;
 #[cfg(feature = "macros")]
-pub use moleculer_macros::service;
+pub use moleculer_macros::{ActionError, service};
 
 /// Transporters, one module for each that is compiled in.
 pub mod transporter {
@@ -32,7 +32,7 @@ pub mod serializer {
 /// What nearly every program needs.
 pub mod prelude {
     #[cfg(feature = "macros")]
-    pub use moleculer_macros::service;
+    pub use moleculer_macros::{ActionError, service};
 
     pub use crate::{
         Action, BuildBroker, Context, Error, Event, Meta, Params, Result, Service, ServiceBroker,

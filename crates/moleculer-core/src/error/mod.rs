@@ -1,5 +1,6 @@
 //! The one error type: [`Error`].
 
+mod raised;
 mod regenerator;
 mod wire;
 
@@ -8,7 +9,10 @@ use std::{error::Error as StdError, fmt};
 use moleculer_protocol::{DecodeError, EncodeError, NodeId, Object, Value};
 use serde::Serialize;
 
-pub use self::regenerator::ErrorRegenerator;
+pub use self::{
+    raised::{ErrorData, RaisedError},
+    regenerator::ErrorRegenerator,
+};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
