@@ -36,7 +36,8 @@ pub use self::{
         WeakBroker,
     },
     config::{
-        BrokerOptions, Millis, RegistryOptions, Seconds, TrackingOptions, TransitOptions, strict,
+        BrokerOptions, LogLevel, Millis, Places, RegistryOptions, Seconds, Severity,
+        TrackingOptions, TransitOptions, strict,
     },
     context::{Context, EventKind},
     discoverer::{Discoverer, DynDiscoverer, LocalDiscoverer},

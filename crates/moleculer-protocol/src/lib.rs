@@ -27,5 +27,5 @@ pub use self::{
     payload::Payload,
     serializer::Serializer,
     topic::{Target, Topic},
-    value::{BigInt, Date, Extended, Object, Value},
+    value::{BigInt, Date, Extended, Object, Value, ValueDeserializer},
 };

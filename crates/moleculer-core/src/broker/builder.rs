@@ -293,19 +293,25 @@ impl BrokerBuilder {
         for set in self.set {
             set(&mut options);
         }
+        let places = options.places.clone();
         let node_id = NodeId::from(options.node_id.clone().unwrap_or_else(default_node_id));
-        check_node_id(&node_id)?;
+        check_node_id(&node_id).map_err(|error| places.locate("nodeID", error))?;
         let transporter = match (self.transporter, &options.transporter) {
             (Some(make), _) => Some(make(&self.plugins)?),
-            (None, Some(choice)) => Some(self.plugins.make_transporter(choice)?),
+            (None, Some(choice)) => Some(
+                (self.plugins.make_transporter(choice))
+                    .map_err(|error| places.locate("transporter", error))?,
+            ),
             (None, None) => None,
         };
         let serializer = match (self.serializer, &options.serializer) {
             (Some(serializer), _) => serializer,
-            (None, Some(choice)) => self.plugins.make_serializer(choice)?,
+            (None, Some(choice)) => (self.plugins.make_serializer(choice))
+                .map_err(|error| places.locate("serializer", error))?,
             (None, None) => Arc::new(JsonSerializer),
         };
-        check_protocol(&*serializer, options.protocol)?;
+        check_protocol(&*serializer, options.protocol)
+            .map_err(|error| places.locate("serializer", error))?;
         let mut services = self.services;
         if options.internal_services {
             services.insert(0, internal::service());
@@ -314,7 +320,11 @@ impl BrokerBuilder {
         let mut middlewares = options
             .middlewares
             .iter()
-            .map(|choice| self.plugins.make_middleware(choice))
+            .enumerate()
+            .map(|(i, choice)| {
+                (self.plugins.make_middleware(choice))
+                    .map_err(|error| places.locate(&format!("middlewares[{i}]"), error))
+            })
             .collect::<Result<Vec<_>>>()?;
         middlewares.extend(self.middlewares);
         middlewares.extend(builtin(&options, &tasks, self.error_handler.clone()));
@@ -326,7 +336,8 @@ impl BrokerBuilder {
         let instance_id = random.uuid();
         let configured = (options.registry.strategy.as_ref(), &options.registry.strategy_options);
         let strategies =
-            Strategies::new(self.plugins, self.strategy.as_ref(), configured, random.fork())?;
+            Strategies::new(self.plugins, self.strategy.as_ref(), configured, random.fork())
+                .map_err(|error| places.locate("registry.strategy", error))?;
         let identity = Identity {
             node_id: node_id.clone(),
             instance_id: instance_id.clone(),

@@ -231,6 +231,12 @@ impl Error {
         Self::new(kind, format!("Unable to stop '{name}' service gracefully.")).with_data(data)
     }
 
+    /// Puts `what` in front of the message: `what: message`.
+    pub(crate) fn within(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
     /// Says that no layer above should retry: one below has done so.
     pub(crate) fn with_retried(mut self) -> Self {
         self.0.retried = true;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer,
     de::{
-        DeserializeOwned, DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess,
-        Unexpected, VariantAccess, Visitor,
+        DeserializeOwned, DeserializeSeed, EnumAccess, Error as _, IntoDeserializer, MapAccess,
+        SeqAccess, Unexpected, VariantAccess, Visitor,
         value::{SeqDeserializer, StringDeserializer},
     },
     forward_to_deserialize_any,
@@ -151,7 +151,16 @@ impl Value {
 }
 
 /// Reads a type from a value in memory.
-pub(crate) struct ValueDeserializer(pub(crate) Value);
+#[derive(Debug)]
+pub struct ValueDeserializer(pub(crate) Value);
+
+impl IntoDeserializer<'_, DecodeError> for Value {
+    type Deserializer = ValueDeserializer;
+
+    fn into_deserializer(self) -> ValueDeserializer {
+        ValueDeserializer(self)
+    }
+}
 
 macro_rules! integral {
     ($($method:ident)*) => {$(

@@ -9,8 +9,8 @@ use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 
-pub use self::object::Object;
-pub(crate) use self::{de::ValueDeserializer, ser::ValueSerializer};
+pub(crate) use self::ser::ValueSerializer;
+pub use self::{de::ValueDeserializer, object::Object};
 
 /// A value whose type is known only at run time.
 ///

@@ -1,6 +1,11 @@
 //! The broker's options, by the names and units of the reference.
 
-use std::{fmt, time::Duration};
+mod keys;
+mod log;
+mod places;
+mod units;
+
+use std::time::Duration;
 
 use moleculer_protocol::{Object, ProtocolVersion, Value};
 use serde::{
@@ -8,7 +13,14 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 
-use crate::{BulkheadOptions, CircuitBreakerOptions, Error, Result, RetryPolicy};
+use self::places::Problem;
+pub(crate) use self::units::millis;
+pub use self::{
+    log::{LogLevel, Severity},
+    places::Places,
+    units::{Millis, Seconds},
+};
+use crate::{BulkheadOptions, CircuitBreakerOptions, Result, RetryPolicy};
 
 /// Every option of a broker, as a configuration file has them.
 ///
@@ -48,10 +60,12 @@ use crate::{BulkheadOptions, CircuitBreakerOptions, Error, Result, RetryPolicy};
 /// are an error, and so are the schemas that `internalServices` may hold there.
 ///
 /// An error as well, until they are supported: `cacher`, `disableBalancer`,
-/// `logger`, `logLevel`, `metrics`, `tracing`, `validator`,
-/// `registry.discoverer`. Falsy values of the broker's
-/// own keys are taken: they switch off what is not there.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// `metrics`, `tracing`, `validator`, `registry.discoverer`. Values that mean what is done anyway are taken:
+/// those that switch the part off, `true` and `"Fastest"` as the validator,
+/// `"Local"` as the discoverer.
+///
+/// `null` switches off what it is given for: it reads as `false`, 0 or empty.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct BrokerOptions {
@@ -105,10 +119,19 @@ pub struct BrokerOptions {
     pub middlewares: Vec<Value>,
     /// Told to other nodes. Default: empty.
     pub metadata: Object,
+    /// Whether `moleculer::logging::init` shows log lines: `true` and
+    /// `"Console"`, or `false`. Default: true.
+    #[serde(deserialize_with = "log::logger")]
+    pub logger: bool,
+    /// Which log lines it shows: `trace`, `debug`, `info`, `warn`, `error`,
+    /// `fatal`, or one of them for each module. Default: `info`.
+    pub log_level: Option<LogLevel>,
+    #[serde(skip)]
+    pub(crate) places: Places,
 }
 
 /// Whether a stop waits for what still runs.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TrackingOptions {
@@ -121,7 +144,7 @@ pub struct TrackingOptions {
 }
 
 /// Options of the registry.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RegistryOptions {
@@ -138,7 +161,7 @@ pub struct RegistryOptions {
 }
 
 /// Options of the transit.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TransitOptions {
@@ -184,6 +207,9 @@ impl Default for BrokerOptions {
             internal_middlewares: true,
             middlewares: Vec::new(),
             metadata: Object::new(),
+            logger: true,
+            log_level: None,
+            places: Places::new(),
         }
     }
 }
@@ -218,86 +244,56 @@ impl Default for TransitOptions {
     }
 }
 
-/// Keys that mean something only in JavaScript; why, the documentation of
-/// [`BrokerOptions`] says.
-const ONLY_JAVASCRIPT: &[&str] = &[
-    "Promise",
-    "ServiceFactory",
-    "ContextFactory",
-    "skipProcessEventRegistration",
-    "maxSafeObjectSize",
-    "contextParamsCloning",
-    "dependencyInterval",
-    "hotReload",
-    "replOptions",
-    "replCommands",
-    "replDelimiter",
-];
-
-/// Keys whose values are functions, and where they are set.
-const ONLY_IN_CODE: &[(&str, &str)] = &[
-    ("created", "BrokerBuilder::created"),
-    ("started", "BrokerBuilder::started"),
-    ("stopped", "BrokerBuilder::stopped"),
-    ("errorHandler", "BrokerBuilder::error_handler"),
-    ("errorRegenerator", "BrokerBuilder::error_regenerator"),
-    ("uidGenerator", "BrokerBuilder::uid_generator"),
-];
-
-/// Keys of the reference that this version cannot honour. Ignoring them would
-/// hide that a feature is off.
-const NOT_SUPPORTED: &[&str] =
-    &["cacher", "disableBalancer", "logLevel", "logger", "metrics", "tracing", "validator"];
-
 impl BrokerOptions {
-    /// Reads the options object of a configuration file.
+    /// Reads an options object.
     ///
     /// # Errors
     ///
-    /// `BrokerOptionsError` that names the wrong key or value.
+    /// `BrokerOptionsError` that names the wrong key, with its path as `key`
+    /// in the data.
     pub fn from_value(value: impl Into<Value>) -> Result<Self> {
-        let mut value = value.into();
+        Self::from_value_at(value, Places::new())
+    }
+
+    /// As [`from_value`](Self::from_value), for options of which one knows
+    /// where they stand: errors say so, also those of plug-ins when a broker
+    /// is made.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_value`](Self::from_value).
+    pub fn from_value_at(value: impl Into<Value>, places: Places) -> Result<Self> {
+        match Self::read(value.into()) {
+            Ok(options) => Ok(Self { places, ..options }),
+            Err(problem) => Err(problem.into_error("broker options", &places)),
+        }
+    }
+
+    fn read(mut value: Value) -> Result<Self, Problem> {
+        let defaults = Value::from_serialize(&Self::default()).unwrap_or_default();
+        let Some(defaults) = defaults.as_object() else { return places::read(value) };
         if let Value::Object(options) = &mut value {
-            for key in ONLY_JAVASCRIPT {
-                if options.remove(key).is_some() {
-                    tracing::warn!(option = key, "this option has a meaning only in JavaScript");
-                }
-            }
+            keys::sort_out(options)?;
+            keys::empty_nulls(options, defaults);
         }
-        let is_set = |key: &str| {
-            value.as_object().is_some_and(|options| options.get(key).is_some_and(Value::is_truthy))
-        };
-        if let Some((key, setter)) = ONLY_IN_CODE.iter().find(|(key, _)| is_set(key)) {
-            return Err(Error::options(format!(
-                "broker options: `{key}` is a function; set it with `{setter}`"
-            )));
-        }
-        let unsupported = NOT_SUPPORTED.iter().find(|key| is_set(key));
-        if let Some(key) = unsupported {
-            return Err(Error::options(format!(
-                "broker options: `{key}` is not supported yet; remove it"
-            )));
-        }
-        if let Value::Object(options) = &mut value {
-            for key in NOT_SUPPORTED.iter().chain(ONLY_IN_CODE.iter().map(|(key, _)| key)) {
-                options.remove(key);
-            }
-        }
-        strict("broker options", value)
+        places::read(value).map_err(|problem| {
+            let misplaced = problem.unknown_key().and_then(|(section, key)| {
+                let home = keys::belongs(section, key, defaults)?;
+                Some(format!("unknown key `{key}`; it belongs to {home}"))
+            });
+            Problem { message: misplaced.unwrap_or(problem.message), path: problem.path }
+        })
     }
 }
 
-/// Reads an options struct, whose type denies unknown fields.
+/// Reads an options struct, whose type denies unknown keys.
 ///
 /// # Errors
 ///
-/// `BrokerOptionsError` that says what is wrong in `what`.
+/// `BrokerOptionsError` that says what is wrong in `what`, with the path of
+/// the key as `key` in the data.
 pub fn strict<T: DeserializeOwned>(what: &str, options: impl Into<Value>) -> Result<T> {
-    let options = options.into();
-    if options.as_object().is_none() {
-        return Err(Error::options(format!("{what}: expected an object, found {options:?}")));
-    }
-    options.into_type().map_err(|error| Error::options(format!("{what}: {error}")))
+    places::read(options.into()).map_err(|problem| problem.into_error(what, &Places::new()))
 }
 
 fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -325,141 +321,5 @@ fn protocol_text<S: Serializer>(
     serializer.collect_str(version)
 }
 
-macro_rules! durations {
-    ($($(#[$doc:meta])* $name:ident: $unit:literal;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-        pub struct $name(pub Duration);
-
-        impl std::ops::Deref for $name {
-            type Target = Duration;
-            fn deref(&self) -> &Duration {
-                &self.0
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_f64(self.0.as_micros() as f64 / ($unit * 1e6))
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                duration(&Value::deserialize(deserializer)?, $unit)
-                    .map(Self)
-                    .map_err(D::Error::custom)
-            }
-        }
-    )*};
-}
-
-durations! {
-    /// A time that configuration gives as a number of milliseconds, or as
-    /// text with a unit: `"5s"`.
-    Millis: 1e-3;
-    /// A time that configuration gives as a number of seconds, or as text
-    /// with a unit: `"500ms"`.
-    Seconds: 1.0;
-}
-
-/// A time in ms, or a text with a unit.
-pub(crate) fn millis(value: &Value) -> Result<Duration, String> {
-    duration(value, 1e-3)
-}
-
-fn duration(value: &Value, unit: f64) -> Result<Duration, String> {
-    let seconds = match value {
-        Value::Null | Value::Undefined => Some(0.0),
-        Value::String(text) => seconds(text, unit),
-        number => number.as_f64().map(|n| n * unit),
-    };
-    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
-        format!(
-            "{value:?} is no duration; write a number or a text such as \"500ms\", \"5s\" or \"2m\""
-        )
-    })
-}
-
-fn seconds(text: &str, unit: f64) -> Option<f64> {
-    let text = text.trim();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor = match &text[digits.len()..] {
-        "" => unit,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    digits.trim().parse::<f64>().ok().map(|n| n * factor)
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn units_are_those_of_the_reference() {
-        let options = json!({
-            "heartbeatInterval": 5, "heartbeatTimeout": "500ms", "requestTimeout": 1500,
-            "retryPolicy": {"enabled": true, "delay": 5, "maxDelay": "2s"},
-            "protocol": "4", "registry": {"stopDelay": 0}, "transit": {"disableVersionCheck": true}
-        });
-        let options = BrokerOptions::from_value(options).unwrap();
-        assert_eq!(options.heartbeat_interval.as_secs(), 5);
-        assert_eq!(options.heartbeat_timeout.as_millis(), 500);
-        assert_eq!(options.request_timeout.as_millis(), 1500);
-        let retry =
-            RetryPolicy::new().delay(Duration::from_millis(5)).max_delay(Duration::from_secs(2));
-        assert_eq!(options.retry_policy, retry);
-        assert_eq!(options.protocol, ProtocolVersion::V4);
-        assert!(options.registry.stop_delay.is_zero());
-        assert!(options.transit.disable_version_check);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let check = |options: serde_json::Value, expected: &str| {
-            let error = BrokerOptions::from_value(options).unwrap_err();
-            assert!(error.message().contains(expected), "{error}");
-        };
-        check(json!({"nodeId": "a"}), "did you mean `nodeID`?");
-        check(json!({"transit": {"maxQueuSize": 1}}), "did you mean `maxQueueSize`?");
-        check(json!({"zzz": 1}), "known are namespace");
-        check(json!({"requestTimeout": "soon"}), "is no duration");
-        check(json!({"requestTimeout": -1}), "is no duration");
-        check(json!({"protocol": 3}), "must be 4 or 5");
-        check(json!({"cacher": "Memory"}), "`cacher` is not supported yet");
-        check(json!({"errorHandler": "x"}), "set it with `BrokerBuilder::error_handler`");
-        check(json!([]), "expected an object");
-    }
-
-    #[test]
-    fn javascript_only_keys_are_taken() {
-        BrokerOptions::from_value(json!({
-            "hotReload": true, "dependencyInterval": 500, "metrics": false,
-            "errorHandler": null, "retryPolicy": null, "contextParamsCloning": true,
-            "created": null
-        }))
-        .unwrap();
-    }
-
-    #[test]
-    fn what_the_reference_has_besides_is_documented() {
-        let source = include_str!("config.rs");
-        let documented: String = source.lines().filter(|line| line.starts_with("///")).collect();
-        let in_code = ONLY_IN_CODE.iter().map(|(key, _)| key);
-        for key in ONLY_JAVASCRIPT.iter().chain(NOT_SUPPORTED).chain(in_code) {
-            assert!(documented.contains(&format!("`{key}`")), "{key}");
-        }
-    }
-}
+mod tests;
