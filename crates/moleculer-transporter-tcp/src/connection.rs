@@ -3,6 +3,7 @@
 use std::{
     io,
     net::Shutdown,
+    pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,7 +23,7 @@ use crate::{
     pace::Pace,
 };
 
-/// How long a peer may take to accept what is queued when this node closes.
+/// How long a peer may take to read what is queued when this node closes.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A socket that this node opened; packets are only written to it.
@@ -170,7 +171,8 @@ impl Connection {
         self.work.notify_one();
     }
 
-    /// Opens the connection with `connect` and serves it to its end. The
+    /// Opens the connection with `connect` and serves it to its end; one that
+    /// this node closes has ended when the peer has read everything. The
     /// caller then forgets it and calls [`finish`](Self::finish).
     pub(crate) async fn run(&self, connect: impl Future<Output = Result<TcpStream>>) -> End {
         let opened = tokio::select! {
@@ -186,12 +188,24 @@ impl Connection {
         let Some(Ok(stream)) = self.stream.get() else {
             return End::Closed;
         };
+        let mut overdue = pin!(self.overdue());
         let end = tokio::select! {
             end = self.write_queue(stream) => end,
             error = watch(stream) => End::Lost(error),
-            () = self.overdue() => End::Closed,
+            () = &mut overdue => {
+                shut(stream, Shutdown::Both);
+                return End::Closed;
+            }
         };
-        shut(stream);
+        if matches!(end, End::Closed) {
+            // The peer closes as well when it has read everything.
+            shut(stream, Shutdown::Write);
+            tokio::select! {
+                _ = watch(stream) => {}
+                () = overdue => {}
+            }
+        }
+        shut(stream, Shutdown::Both);
         end
     }
 
@@ -361,8 +375,8 @@ fn discard(stream: &TcpStream) -> io::Result<usize> {
 
 /// Says goodbye; bytes already written still arrive. An error means that the
 /// connection is gone anyway.
-fn shut(stream: &TcpStream) {
-    SockRef::from(stream).shutdown(Shutdown::Both).ok();
+fn shut(stream: &TcpStream, how: Shutdown) {
+    SockRef::from(stream).shutdown(how).ok();
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub(crate) struct Session {
     connections: papaya::HashMap<NodeId, Arc<Connection>, foldhash::fast::RandomState>,
     /// Held while a connection is added.
     opening: Mutex<()>,
+    /// The tasks of outgoing connections; closed when no more may be opened.
+    outgoing: TaskTracker,
     tasks: TaskTracker,
     /// Ends everything.
     pub(crate) token: CancellationToken,
@@ -49,6 +51,7 @@ impl Session {
             port,
             connections: papaya::HashMap::default(),
             opening: Mutex::new(()),
+            outgoing: TaskTracker::new(),
             tasks: TaskTracker::new(),
         })
     }
@@ -110,14 +113,19 @@ impl Session {
         connections.get(node).is_some_and(|connection| connection.last_used().is_some())
     }
 
-    /// Ends all tasks and sockets, after what is queued has been written.
+    /// Ends all tasks and sockets, after what is queued has been read.
+    ///
+    /// The accepted sockets come last: a peer that sees the end of one takes
+    /// this node for gone, and may not have read its last responses yet.
     pub(crate) async fn close(&self) {
         let opening = self.lock_opening();
-        self.token.cancel();
+        self.outgoing.close();
         for connection in self.connections.pin().values() {
             connection.close();
         }
         drop(opening);
+        self.outgoing.wait().await;
+        self.token.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -129,7 +137,7 @@ impl Session {
         let address = self.address_of(node)?;
         let hello = self.hello()?;
         let _opening = self.lock_opening();
-        if self.token.is_cancelled() {
+        if self.outgoing.is_closed() {
             return Err(disconnected());
         }
         let connections = self.connections.pin();
@@ -139,7 +147,8 @@ impl Session {
         let connection = Connection::new(address, &hello, self.token.child_token());
         let connection = Arc::new(connection);
         connections.insert(node.clone(), Arc::clone(&connection));
-        self.spawn(Arc::clone(self).serve(node.clone(), Arc::clone(&connection)));
+        let serve = Arc::clone(self).serve(node.clone(), Arc::clone(&connection));
+        self.host.spawn(self.outgoing.track_future(serve));
         Ok(connection)
     }
 

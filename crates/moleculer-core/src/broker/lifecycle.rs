@@ -128,7 +128,8 @@ impl ServiceBroker {
         Ok(())
     }
 
-    /// Takes all services back, stops them, and disconnects.
+    /// Takes all services back, stops them, and disconnects. Other nodes have
+    /// heard of it before the services stop, unless one is silent for 1 s.
     ///
     /// Resolves when no task, timer or socket of this broker is left. Calling
     /// it again waits for the same end; a start that is under way fails.
@@ -183,6 +184,7 @@ impl ServiceBroker {
         if let Some(transit) = self.transit() {
             transit.send_local_info().await;
         }
+        self.peers_have_heard().await;
         tokio::time::sleep(*self.0.options.registry.stop_delay).await;
     }
 

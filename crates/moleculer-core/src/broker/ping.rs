@@ -13,9 +13,12 @@ use moleculer_protocol::{
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{ServiceBroker, lock};
+use crate::registry::Node;
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long all may take when this node leaves.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A node's answer to a ping.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +83,38 @@ impl ServiceBroker {
         let nodes = self.0.registry.nodes().into_iter();
         let others = nodes.filter(|node| !node.local && node.available());
         join_all(others.map(async |node| (node.id.clone(), self.ping(node.id.clone()).await))).await
+    }
+
+    /// Waits until every node that is there has answered, which it does after
+    /// it took in what was sent before: from then on it makes no calls that
+    /// it would not make now. A node that goes, or is silent for too long, is
+    /// not waited for.
+    pub(super) async fn peers_have_heard(&self) {
+        if self.transit().is_none_or(|transit| !transit.is_connected()) {
+            return;
+        }
+        let nodes = self.0.registry.nodes().into_iter();
+        let others = nodes.filter(|node| !node.local && node.available());
+        let answers = others.map(async |node| {
+            tokio::select! {
+                _ = self.ping(node.id.clone()) => {}
+                () = self.gone(&node) => {}
+            }
+        });
+        if tokio::time::timeout(LEAVE_PATIENCE, join_all(answers)).await.is_err() {
+            tracing::debug!("not every node has heard yet that this one leaves");
+        }
+    }
+
+    async fn gone(&self, node: &Node) {
+        loop {
+            // Registered before the look, so that the change is not missed.
+            let changed = self.0.services_changed.notified();
+            if !node.available() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Takes an answer in.

@@ -155,8 +155,8 @@ pub struct RegistryOptions {
     pub strategy_options: Object,
     /// Whether this node's own actions are preferred. Default: true.
     pub prefer_local: bool,
-    /// Time between taking the services back and stopping them, in ms, so
-    /// that other nodes stop calling. Default: 100.
+    /// Time between other nodes having heard that the services are taken back
+    /// and stopping them, in ms, so that late calls are answered. Default: 100.
     pub stop_delay: Millis,
 }
 

@@ -171,6 +171,9 @@ async fn a_goodbye_is_said_and_flushed() {
         let empty = from_node.expect(PacketKind::GossipResponse).await;
         assert_eq!(empty["online"]["a"][0]["services"], json!([]));
         let seq = empty["online"]["a"][0]["seq"].as_u64().unwrap();
+        let ping = from_node.expect(PacketKind::Ping).await;
+        let pong = json!({"id": ping["id"], "time": ping["time"], "arrived": ping["time"]});
+        peer.send(&mut to_node, PacketKind::Pong, pong).await;
         let goodbye = from_node.expect(PacketKind::GossipResponse).await;
         assert!(goodbye["offline"]["a"].as_u64().unwrap() > seq, "{goodbye}");
         assert_eq!(goodbye.get("online"), None);

@@ -8,6 +8,7 @@ mod cluster;
 mod life_cycle;
 mod packets;
 mod process;
+mod rolling;
 #[path = "../../../../crates/moleculer-protocol/tests/support/vectors.rs"]
 mod vectors;
 
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
     // Each case runs three processes; more at once would only take turns.
     arguments.test_threads.get_or_insert(2);
     let mut trials = Vec::new();
+    for medium in [Medium::Tcp, Medium::Nats] {
+        let name = format!("over {medium:?}: no call fails while each node is restarted in turn");
+        trials.push(rust_trial(name, medium, move || rolling::run(medium)));
+    }
     for &(version, serializers) in SERIALIZERS {
         for &(name, case) in life_cycle::ALL {
             let name = format!("protocol {version}: {name}");
@@ -60,12 +65,20 @@ fn trial<F>(name: String, medium: Medium, case: impl FnOnce() -> F + Send + 'sta
 where
     F: Future<Output = Result<()>>,
 {
+    let trial = rust_trial(name, medium, case);
+    match process::javascript_missing() {
+        Some(reason) => trial.with_ignored_flag(true).with_kind(reason),
+        None => trial,
+    }
+}
+
+/// A case without JavaScript.
+fn rust_trial<F>(name: String, medium: Medium, case: impl FnOnce() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<()>>,
+{
     let trial = Trial::test(name, move || run(case()));
-    let missing = process::javascript_missing().or_else(|| match medium {
-        Medium::Tcp => None,
-        Medium::Nats => process::nats_missing(),
-    });
-    match missing {
+    match process::nats_missing().filter(|_| medium == Medium::Nats) {
         Some(reason) => trial.with_ignored_flag(true).with_kind(reason),
         None => trial,
     }
