@@ -18,7 +18,8 @@ struct Example {
     prints: &'static str,
 }
 
-const EXAMPLES: [Example; 8] = [
+const EXAMPLES: [Example; 9] = [
+    Example::new("cluster", " 0 failed, one node killed and back"),
     Example::new("custom-serializer", "14:3:Ada,5:Grace,]"),
     Example::new("events", "mail-2 reads the prices again"),
     Example::new("middleware", "the year of acme"),
