@@ -13,6 +13,7 @@ mod middleware;
 mod plugins;
 mod random;
 mod registry;
+mod schemas;
 mod secrets;
 mod service;
 pub mod strategy;
@@ -63,6 +64,9 @@ pub use self::{
     },
 };
 
+#[cfg(feature = "schemas")]
+pub use schemars;
+
 #[cfg(feature = "tower")]
 pub use self::tower::{ActionCall, ActionClient, ActionService, TowerLayer};
 
@@ -71,6 +75,7 @@ pub use self::tower::{ActionCall, ActionClient, ActionService, TowerLayer};
 pub mod __private {
     pub use crate::{
         error::{ErrorData, RaisedError},
+        schemas::{KnownMember, KnownSchema, NoSchema, Plain, Typed},
         service::run_handler,
     };
 }

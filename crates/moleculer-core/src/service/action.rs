@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Body, BulkheadOptions, CircuitBreakerOptions, Context, Fallback, Result, RetryPolicy,
-    strategy::StrategyChoice,
+    schemas::KnownSchema, strategy::StrategyChoice,
 };
 
 pub(super) type Erased<S> =
@@ -130,6 +130,60 @@ impl<S: Send + Sync + 'static> Action<S> {
     /// Adds a member to the published definition, for gateways and tools.
     pub fn extra(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.def.extra.insert(key, value);
+        self
+    }
+
+    /// Publishes the JSON Schema of the params as `paramsSchema`, and as
+    /// `params` the same in the rule language of Moleculer JS, for tools there.
+    ///
+    /// These rules are for reading: that params fit their type is checked
+    /// anyway. `#[service]` does this for each handler whose types implement
+    /// `JsonSchema`.
+    ///
+    /// ```
+    /// use moleculer_core::{Action, Params, Result, Service};
+    /// use schemars::JsonSchema;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize, JsonSchema)]
+    /// struct Add {
+    ///     a: i64,
+    ///     b: Option<i64>,
+    /// }
+    ///
+    /// async fn add(Params(p): Params<Add>) -> Result<i64> {
+    ///     Ok(p.a + p.b.unwrap_or(1))
+    /// }
+    ///
+    /// let action = Action::new("add", add).params_schema::<Add>().result_schema::<i64>();
+    /// let math = Service::builder("math").action(action);
+    /// ```
+    #[cfg(feature = "schemas")]
+    pub fn params_schema<T: schemars::JsonSchema>(mut self) -> Self {
+        self.def.schemas.set_params(KnownSchema::of_params::<T>());
+        self
+    }
+
+    /// Publishes the JSON Schema of the result as `resultSchema`: see
+    /// [`params_schema`](Self::params_schema).
+    #[cfg(feature = "schemas")]
+    pub fn result_schema<T: schemars::JsonSchema>(mut self) -> Self {
+        self.def.schemas.set_result(KnownSchema::of_result::<T>());
+        self
+    }
+
+    /// For the output of the macro: the schemas of a handler's arguments, of
+    /// which one may be the params', and of its result.
+    #[doc(hidden)]
+    pub fn known_schemas<const N: usize>(
+        mut self,
+        arguments: [KnownSchema; N],
+        result: KnownSchema,
+    ) -> Self {
+        for argument in arguments {
+            self.def.schemas.set_params(argument);
+        }
+        self.def.schemas.set_result(result);
         self
     }
 

@@ -6,7 +6,8 @@ use moleculer_protocol::{Object, Value};
 
 use super::hooks::HookChain;
 use crate::{
-    BulkheadOptions, CircuitBreakerOptions, Fallback, RetryPolicy, strategy::StrategyChoice,
+    BulkheadOptions, CircuitBreakerOptions, Fallback, RetryPolicy, schemas::ActionSchemas,
+    strategy::StrategyChoice,
 };
 
 /// An action as it is published to other nodes.
@@ -36,6 +37,8 @@ pub struct ActionDef {
     pub extra: Object,
     /// What answers failed calls; on its own node only.
     pub fallback: Option<Fallback>,
+    /// What its types say of it; another node's is in `extra`.
+    pub(crate) schemas: ActionSchemas,
     /// On its own node only.
     pub(crate) hooks: HookChain,
 }
@@ -86,6 +89,7 @@ impl ActionDef {
             strategy: None,
             extra: Object::new(),
             fallback: None,
+            schemas: ActionSchemas::default(),
             hooks: HookChain::default(),
         }
     }
@@ -111,6 +115,7 @@ impl ActionDef {
         if self.visibility != Visibility::Published {
             object.insert("visibility", self.visibility.as_str());
         }
+        self.schemas.publish(&mut object);
         object.insert("rawName", &*self.raw_name);
         object.insert("name", &*self.name);
         object
@@ -144,6 +149,7 @@ impl ActionDef {
             strategy: StrategyChoice::take_from(&mut object),
             extra: object,
             fallback: None,
+            schemas: ActionSchemas::default(),
             hooks: HookChain::default(),
         })
     }

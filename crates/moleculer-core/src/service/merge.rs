@@ -9,7 +9,7 @@ use super::{
     definition::{ActionDef, EventDef},
     schema::{DeclaredAction, DeclaredEvent},
 };
-use crate::{BulkheadOptions, CircuitBreakerOptions, RetryPolicy};
+use crate::{BulkheadOptions, CircuitBreakerOptions, RetryPolicy, schemas::ActionSchemas};
 
 /// The last mixin is the base; the ones before it come over it, then `service`.
 pub(super) fn merge_all(service: Service, mixins: Vec<Service>) -> Service {
@@ -53,6 +53,10 @@ fn add_action(actions: &mut Vec<DeclaredAction>, upper: DeclaredAction) {
     let same = |lower: &&mut DeclaredAction| lower.def.raw_name == upper.def.raw_name;
     match actions.iter_mut().find(same) {
         Some(lower) => {
+            if upper.handler.is_some() {
+                // They are about the handler that goes.
+                lower.def.schemas = ActionSchemas::default();
+            }
             lower.handler = upper.handler.or(lower.handler.take());
             lower.hooks.merge_above(upper.hooks);
             lower.visibility = upper.visibility.or(lower.visibility);
@@ -82,7 +86,9 @@ fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
         strategy,
         extra,
         fallback,
+        schemas,
     } = lower;
+    upper.schemas.fill(schemas);
     upper.timeout = upper.timeout.or(timeout);
     overlay(&mut upper.retry, retry, RetryPolicy::or);
     overlay(&mut upper.circuit_breaker, circuit_breaker, CircuitBreakerOptions::or);
@@ -202,7 +208,7 @@ fn fill_value(above: &mut Value, below: Value) {
 mod tests {
     use serde_json::json;
 
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use super::*;
     use crate::{Fallback, Visibility};
@@ -241,6 +247,7 @@ mod tests {
             strategy: Some("Random".into()),
             extra: Object::from([("rest", "GET /")]),
             fallback: Some(Fallback::response(5)),
+            schemas: ActionSchemas { result: Some(Arc::new(1.into())), ..Default::default() },
             hooks: Default::default(),
         };
         let mut inherited = ActionDef::new("a");
