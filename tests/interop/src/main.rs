@@ -9,12 +9,15 @@
 mod environment;
 mod services;
 
-use std::process::ExitCode;
+use std::{convert::Infallible, future::pending, process::ExitCode};
 
 use moleculer::prelude::*;
 use tracing_subscriber::EnvFilter;
 
-use self::{environment::Environment, services::Shutdown};
+use self::{
+    environment::Environment,
+    services::{Shutdown, Steps},
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -36,16 +39,24 @@ async fn run() -> Result<ExitCode> {
     let shutdown = Shutdown::default();
     let mut builder =
         ServiceBroker::builder().options(environment.options).service(shutdown.service());
+    let steps = Steps::default();
     for name in &environment.services {
-        builder = services::add(builder, name)?;
+        builder = services::add(builder, name, &steps)?;
     }
     let broker = builder.start().await?;
-    println!("ready {}", broker.node_id());
     tokio::select! {
+        // In this order: signals are listened to before anybody is told.
+        biased;
         result = broker.run_until_signal() => result.map(|()| ExitCode::SUCCESS),
         failed = shutdown.asked() => {
             broker.stop().await?;
             Ok(if failed { ExitCode::from(2) } else { ExitCode::SUCCESS })
         }
+        never = ready(&broker) => match never {},
     }
+}
+
+async fn ready(broker: &ServiceBroker) -> Infallible {
+    println!("ready {}", broker.node_id());
+    pending().await
 }

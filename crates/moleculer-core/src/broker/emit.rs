@@ -56,9 +56,10 @@ impl<'a> Emit<'a> {
         self
     }
 
-    /// Sends it to these groups only. Default: all.
+    /// Sends it to these groups only. Default, and if none is named: all.
     pub fn groups<G: Into<Arc<str>>>(mut self, groups: impl IntoIterator<Item = G>) -> Self {
-        self.groups = Some(groups.into_iter().map(Into::into).collect());
+        let groups: Vec<_> = groups.into_iter().map(Into::into).collect();
+        self.groups = Some(groups).filter(|groups| !groups.is_empty());
         self
     }
 

@@ -1,5 +1,6 @@
 import { aes } from "./aes.js";
 import { courier } from "./courier.js";
+import { device, location, tenant } from "./dependencies.js";
 import { echo } from "./echo.js";
 import { judge } from "./judge.js";
 import { listener } from "./listener.js";
@@ -10,11 +11,14 @@ import { test } from "./test.js";
 export const services = {
   aes,
   courier,
+  device,
   echo,
   judge,
+  location,
   mail: () => listener("mail"),
   payment: () => listener("payment"),
   probe,
+  tenant,
   test,
   users: () => listener("users"),
 };

@@ -1,18 +1,35 @@
 //! The service through which a driver sees and controls everything on a node.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use moleculer::{ByteStream, ErrorKind, Object, ObjectStream, Payload, prelude::*};
+use moleculer::{ByteStream, Object, ObjectStream, PacketId, Payload, prelude::*};
 use serde::Deserialize;
 
-use super::streams::{self, Count, Download, Numbered};
+use super::{
+    fail::Fail,
+    streams::{self, Count, Download, Numbered},
+    values,
+};
 
 #[derive(Default)]
 pub(crate) struct Probe {
     received: Mutex<Vec<Value>>,
+    sleeping: AtomicUsize,
+    flaky: Mutex<Flaky>,
+}
+
+/// How often `flaky` has run, and failed for each request.
+#[derive(Default)]
+struct Flaky {
+    runs: u64,
+    failures: HashMap<PacketId, u64>,
 }
 
 #[service(name = "probe")]
@@ -27,7 +44,7 @@ impl Probe {
     #[action]
     async fn whoami(&self, ctx: Context) -> Result<Value> {
         let broker = ctx.broker()?;
-        let id = |id: Option<moleculer::PacketId>| Value::from(id.map(|id| id.to_string()));
+        let id = |id: Option<PacketId>| Value::from(id.map(|id| id.to_string()));
         let mut answer = Object::from([
             ("nodeID", Value::from(broker.node_id().as_str())),
             ("sender", ctx.node_id().as_str().into()),
@@ -55,6 +72,67 @@ impl Probe {
         panic!("The handler panicked.")
     }
 
+    /// Fails a number of times for each request.
+    #[action]
+    async fn flaky(&self, ctx: Context, Params(fail): Params<FailTimes>) -> Result<Object> {
+        let mut flaky = lock(&self.flaky);
+        flaky.runs += 1;
+        let failures = flaky.failures.entry(ctx.request_id()).or_default();
+        if *failures < fail.times {
+            *failures += 1;
+            let error = Error::new(moleculer::ErrorKind::Retryable, "Not this time.");
+            return Err(error.with_code(fail.code).with_type("FLAKY"));
+        }
+        Ok(Object::from([("attempts", flaky.runs)]))
+    }
+
+    #[action]
+    async fn sleep(&self, Params(sleep): Params<Sleep>) -> Result<Object> {
+        let _sleeping = Sleeping::begin(&self.sleeping);
+        tokio::time::sleep(Duration::from_secs_f64(sleep.ms / 1e3)).await;
+        Ok(Object::from([("ran", sleep.ms)]))
+    }
+
+    /// How many sleep now.
+    #[action]
+    async fn running(&self) -> Result<usize> {
+        Ok(self.sleeping.load(Ordering::Relaxed))
+    }
+
+    #[action(name = "setMeta")]
+    async fn set_meta(&self, ctx: Context, Params(meta): Params<Object>) -> Result<bool> {
+        ctx.merge_meta(meta);
+        Ok(true)
+    }
+
+    /// Bytes of the test pattern.
+    #[action]
+    async fn binary(&self, Params(params): Params<Size>) -> Result<Value> {
+        Ok(values::pattern(params.size))
+    }
+
+    /// Size and hash of bytes, which may also be the member `data`.
+    #[action]
+    async fn digest(&self, Params(params): Params<Value>) -> Result<Object> {
+        values::digest(&params)
+    }
+
+    #[action(name = "addService")]
+    async fn add_service(&self, ctx: Context, Params(named): Params<Named>) -> Result<bool> {
+        let hello = |ctx: Context| async move {
+            Ok::<_, Error>(Object::from([("nodeID", ctx.broker()?.node_id().as_str())]))
+        };
+        let service = Service::builder(named.name).action(Action::new("hello", hello));
+        ctx.broker()?.create_service(service).await?;
+        Ok(true)
+    }
+
+    #[action(name = "removeService")]
+    async fn remove_service(&self, ctx: Context, Params(named): Params<Named>) -> Result<bool> {
+        ctx.broker()?.destroy_service(named.name.as_str()).await?;
+        Ok(true)
+    }
+
     /// Calls another action in the name of this call.
     #[action]
     async fn relay(&self, ctx: Context, Params(relay): Params<Relay>) -> Result<Value> {
@@ -66,6 +144,9 @@ impl Probe {
         }
         if let Some(timeout) = options.timeout {
             call = call.timeout(Duration::from_secs_f64(timeout / 1e3));
+        }
+        if let Some(retries) = options.retries {
+            call = call.retries(retries);
         }
         for (key, value) in options.headers {
             call = call.header(key, value);
@@ -173,7 +254,7 @@ impl Probe {
 
 impl Probe {
     fn received(&self) -> MutexGuard<'_, Vec<Value>> {
-        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.received)
     }
 
     fn record(&self, ctx: &Context, payload: Value) {
@@ -193,51 +274,45 @@ impl Probe {
     }
 }
 
-#[derive(Deserialize)]
-struct Fail {
-    #[serde(default = "moleculer_error")]
-    name: String,
-    #[serde(default)]
-    message: String,
-    code: Option<i64>,
-    r#type: Option<String>,
-    data: Option<Value>,
-    retryable: Option<bool>,
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn moleculer_error() -> String {
-    "MoleculerError".into()
-}
+/// Counts a sleeper, to its end or until its call is cancelled.
+struct Sleeping<'a>(&'a AtomicUsize);
 
-impl Fail {
-    /// Some classes are built from their data alone; the others take what is
-    /// given and fill in their defaults.
-    fn into_error(self) -> Error {
-        use ErrorKind as K;
-        let kind = K::from_name(&self.name);
-        let mut error = match &kind {
-            K::Moleculer | K::Retryable | K::Server | K::Client | K::Other(_) => {
-                let mut error = Error::new(kind, self.message);
-                if let Some(code) = self.code {
-                    error = error.with_code(code);
-                }
-                self.r#type.iter().fold(error, |error, r#type| error.with_type(r#type))
-            }
-            K::Validation => {
-                let error = Error::new(kind, self.message);
-                self.r#type.iter().fold(error, |error, r#type| error.with_type(r#type))
-            }
-            K::ServiceSchema | K::BrokerOptions => Error::new(kind, self.message),
-            _ => Error::from_data(
-                kind,
-                self.data.as_ref().and_then(Value::as_object).cloned().unwrap_or_default(),
-            ),
-        };
-        if let Some(data) = self.data {
-            error = error.with_data(data);
-        }
-        self.retryable.into_iter().fold(error, Error::with_retryable)
+impl<'a> Sleeping<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
     }
+}
+
+impl Drop for Sleeping<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Deserialize)]
+struct FailTimes {
+    times: u64,
+    code: i64,
+}
+
+#[derive(Deserialize)]
+struct Sleep {
+    ms: f64,
+}
+
+#[derive(Deserialize)]
+struct Size {
+    size: usize,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -255,6 +330,7 @@ struct RelayOptions {
     #[serde(rename = "nodeID")]
     node_id: Option<String>,
     timeout: Option<f64>,
+    retries: Option<u32>,
     meta: Object,
     headers: Object,
     wait: f64,

@@ -7,6 +7,8 @@ use moleculer::{ByteStream, Object, ObjectStream, prelude::*};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
+use super::values::hexadecimal;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Download {
@@ -39,7 +41,7 @@ pub(crate) async fn upload(params: Value, meta: Object, mut body: ByteStream) ->
         chunks += 1;
         hash.update(&chunk);
     }
-    let sha1: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha1 = hexadecimal(&hash.finalize());
     Ok(Object::from([
         ("size", Value::from(size)),
         ("chunks", chunks.into()),
