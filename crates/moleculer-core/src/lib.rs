@@ -26,7 +26,7 @@ mod transporter;
 
 pub use moleculer_protocol as protocol;
 pub use moleculer_protocol::{
-    NodeId, Object, PacketId, Payload, ProtocolVersion, Value, WireError,
+    NodeId, Object, PacketId, Payload, ProtocolVersion, SerializerPlugin, Value, WireError,
 };
 
 pub use self::{
@@ -49,8 +49,7 @@ pub use self::{
         ErrorInfo, EventSite, Fallback, MessageFn, Middleware, PublishFn, RetryPolicy,
     },
     plugins::{
-        IntoTransporter, MiddlewarePlugin, PluginSource, Plugins, SerializerPlugin, StrategyPlugin,
-        TransporterPlugin,
+        IntoTransporter, MiddlewarePlugin, PluginSource, Plugins, StrategyPlugin, TransporterPlugin,
     },
     random::RandomSource,
     service::{
@@ -74,6 +73,7 @@ pub use self::tower::{ActionCall, ActionClient, ActionService, TowerLayer};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::{
+        config::set_shown,
         error::{ErrorData, RaisedError},
         schemas::{KnownMember, KnownSchema, NoSchema, Plain, Typed},
         service::run_handler,

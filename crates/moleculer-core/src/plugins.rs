@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use moleculer_protocol::{JsonSerializer, Object, Serializer, Value};
+use moleculer_protocol::{JsonSerializer, Object, Serializer, SerializerPlugin, Value};
 
 use crate::{
     Error, Middleware, Result,
@@ -22,8 +22,17 @@ pub struct Plugins {
     serializers: Vec<SerializerPlugin>,
     strategies: Vec<StrategyPlugin>,
     middlewares: Vec<MiddlewarePlugin>,
-    /// Names that exist, and the feature that compiles them in.
-    missing: Vec<(&'static str, &'static str)>,
+    /// Names that exist, and what is to be done for each.
+    missing: Vec<(&'static str, Missing)>,
+}
+
+/// Why a plug-in is not there.
+#[derive(Clone, Copy, Debug)]
+enum Missing {
+    /// Its feature is off.
+    Feature(&'static str),
+    /// Nobody has written it.
+    Planned,
 }
 
 /// A transporter that can be chosen by name or URL.
@@ -35,15 +44,6 @@ pub struct TransporterPlugin {
     pub schemes: &'static [&'static str],
     /// Makes one.
     pub build: fn(PluginSource) -> Result<Arc<dyn DynTransporter>>,
-}
-
-/// A serializer that can be chosen by name.
-#[derive(Clone, Copy, Debug)]
-pub struct SerializerPlugin {
-    /// The name in configuration, in the reference's spelling; case does not matter.
-    pub name: &'static str,
-    /// Makes one.
-    pub build: fn(Object) -> Result<Arc<dyn Serializer>>,
 }
 
 /// A strategy that can be chosen by name.
@@ -78,7 +78,10 @@ impl Plugins {
     pub fn core() -> Self {
         let json = SerializerPlugin {
             name: "JSON",
-            build: |options| no_options("JSON", &options).map(|()| Arc::new(JsonSerializer) as _),
+            build: |options| {
+                SerializerPlugin::no_options(&options)?;
+                Ok(Arc::new(JsonSerializer))
+            },
         };
         STRATEGIES.into_iter().fold(Self::default().serializer(json), Self::strategy)
     }
@@ -111,10 +114,18 @@ impl Plugins {
         self
     }
 
-    /// Names a plug-in that exists but is not compiled in, and its feature.
+    /// Tells of a plug-in that exists but is not compiled in: its feature, and
+    /// the names and URL schemes that choose it.
     #[must_use]
-    pub fn missing(mut self, name: &'static str, feature: &'static str) -> Self {
-        self.missing.push((name, feature));
+    pub fn missing(mut self, feature: &'static str, names: &[&'static str]) -> Self {
+        self.missing.extend(names.iter().map(|name| (*name, Missing::Feature(feature))));
+        self
+    }
+
+    /// Tells of plug-ins of the reference that do not exist here yet.
+    #[must_use]
+    pub fn planned(mut self, names: &[&'static str]) -> Self {
+        self.missing.extend(names.iter().map(|name| (*name, Missing::Planned)));
         self
     }
 
@@ -150,7 +161,8 @@ impl Plugins {
     pub fn make_serializer(&self, choice: &Value) -> Result<Arc<dyn Serializer>> {
         let (name, options) = split("serializer", choice)?;
         match self.serializers.iter().find(|plugin| plugin.name.eq_ignore_ascii_case(&name)) {
-            Some(plugin) => (plugin.build)(options),
+            Some(plugin) => (plugin.build)(options)
+                .map_err(|error| Error::options(format!("serializer {}: {error}", plugin.name))),
             None => {
                 let known = self.serializers.iter().map(|plugin| plugin.name);
                 Err(self.unknown("serializer", &name, None, known))
@@ -207,9 +219,10 @@ impl Plugins {
         let wanted = scheme.unwrap_or(name);
         let missing = self.missing.iter().find(|(missing, _)| missing.eq_ignore_ascii_case(wanted));
         let advice = match missing {
-            Some((_, feature)) => {
+            Some((_, Missing::Feature(feature))) => {
                 format!("enable the feature `{feature}` of the crate `moleculer`")
             }
+            Some((_, Missing::Planned)) => "not supported yet".to_owned(),
             None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
         };
         Error::options(format!("Invalid {family} type '{wanted}'. ({advice})"))
@@ -340,7 +353,10 @@ mod tests {
             schemes: &["fake"],
             build: |source| Err(Error::internal(format!("made from {source}"))),
         };
-        Plugins::core().transporter(fake).missing("NATS", "transporter-nats")
+        Plugins::core()
+            .transporter(fake)
+            .missing("transporter-nats", &["NATS", "tls"])
+            .planned(&["AMQP", "amqps"])
     }
 
     #[test]
@@ -358,6 +374,8 @@ mod tests {
         check(json!({"options": {}}), "needs a `type`");
         check(json!("kafka"), "Invalid transporter type 'kafka'. (known are Fake)");
         check(json!("nats://h"), "enable the feature `transporter-nats`");
+        check(json!("TLS://h"), "enable the feature `transporter-nats`");
+        check(json!("amqps://h"), "Invalid transporter type 'amqps'. (not supported yet)");
         check(json!(5), "must be a name");
     }
 

@@ -25,7 +25,7 @@ pub use self::{
         ResponsePacket, ServiceInfo, read_packet,
     },
     payload::Payload,
-    serializer::Serializer,
+    serializer::{Serializer, SerializerPlugin},
     topic::{Target, Topic},
     value::{BigInt, Date, Extended, Object, Value, ValueDeserializer},
 };

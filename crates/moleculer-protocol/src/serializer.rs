@@ -1,11 +1,11 @@
 //! How a packet becomes bytes and back.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    Packet, PacketKind, ProtocolVersion,
+    Object, Packet, PacketKind, ProtocolVersion,
     format::{DecodeError, EncodeError, Format},
 };
 
@@ -55,4 +55,48 @@ pub trait Serializer: fmt::Debug + Send + Sync + 'static {
     ///
     /// When the bytes are not such a packet.
     fn decode(&self, kind: PacketKind, bytes: &Bytes) -> Result<Packet, DecodeError>;
+}
+
+/// A serializer that can be chosen by name: what a serializer's crate exports,
+/// so that it needs no more than this crate.
+///
+/// ```
+/// use std::sync::Arc;
+/// use moleculer_protocol::{JsonSerializer, Object, SerializerPlugin};
+///
+/// const PLUGIN: SerializerPlugin = SerializerPlugin {
+///     name: "MyJSON",
+///     build: |options| {
+///         SerializerPlugin::no_options(&options)?;
+///         Ok(Arc::new(JsonSerializer))
+///     },
+/// };
+///
+/// assert_eq!((PLUGIN.build)(Object::new())?.name(), "JSON");
+/// assert!((PLUGIN.build)(Object::from([("x", 1)])).is_err());
+/// # Ok::<(), moleculer_protocol::DecodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct SerializerPlugin {
+    /// The name in configuration, in the reference's spelling; case does not matter.
+    pub name: &'static str,
+    /// Makes one of the options in configuration. The error says what is wrong
+    /// with them.
+    pub build: fn(Object) -> Result<Arc<dyn Serializer>, DecodeError>,
+}
+
+impl SerializerPlugin {
+    /// For serializers without options.
+    ///
+    /// # Errors
+    ///
+    /// When there is an option.
+    pub fn no_options(options: &Object) -> Result<(), DecodeError> {
+        match options.keys().next() {
+            None => Ok(()),
+            Some(key) => {
+                Err(DecodeError::new(format!("unknown key `{key}`; there are no options")))
+            }
+        }
+    }
 }

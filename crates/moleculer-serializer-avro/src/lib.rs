@@ -4,4 +4,4 @@ mod read;
 mod serializer;
 mod write;
 
-pub use self::serializer::AvroSerializer;
+pub use self::serializer::{AvroSerializer, PLUGIN};

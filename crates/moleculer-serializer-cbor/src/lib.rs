@@ -6,7 +6,7 @@ mod serializer;
 mod tagged;
 mod write;
 
-pub use self::serializer::{CborConfig, CborSerializer};
+pub use self::serializer::{CborConfig, CborSerializer, PLUGIN};
 
 /// Tags of the registry at IANA that mean something here.
 mod tag {

@@ -1,8 +1,11 @@
 //! Packets and single values as CBOR.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
-    DecodeError, EncodeError, Format, Packet, PacketKind, Serializer, ValueFormat,
+    DecodeError, EncodeError, Format, Packet, PacketKind, Serializer, SerializerPlugin, Value,
+    ValueFormat,
     format::{ReadTokens, WriteTokens},
 };
 use serde::Deserialize;
@@ -49,6 +52,16 @@ pub struct CborConfig {
     #[serde(rename = "useTag259ForMaps")]
     pub use_tag259_for_maps: bool,
 }
+
+/// For a broker's registry of plug-ins: the name `CBOR`, with the options of
+/// [`CborConfig`].
+pub const PLUGIN: SerializerPlugin = SerializerPlugin {
+    name: "CBOR",
+    build: |options| {
+        let config = Value::from(options).into_type()?;
+        Ok(Arc::new(CborSerializer::with_config(config)))
+    },
+};
 
 impl CborSerializer {
     /// A serializer with the defaults of [`CborConfig`].

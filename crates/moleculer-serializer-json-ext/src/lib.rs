@@ -4,4 +4,4 @@ mod read;
 mod serializer;
 mod write;
 
-pub use self::serializer::JsonExtSerializer;
+pub use self::serializer::{JsonExtSerializer, PLUGIN};

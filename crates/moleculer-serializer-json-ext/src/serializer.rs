@@ -1,8 +1,11 @@
 //! Packets and single values as JSONExt.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
-    DecodeError, EncodeError, Format, Packet, PacketKind, ProtocolVersion, Serializer, ValueFormat,
+    DecodeError, EncodeError, Format, Packet, PacketKind, ProtocolVersion, Serializer,
+    SerializerPlugin, ValueFormat,
     format::{ReadTokens, WriteTokens},
 };
 
@@ -24,6 +27,15 @@ use crate::{read::Reader, write::Writer};
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JsonExtSerializer;
+
+/// For a broker's registry of plug-ins: the name `JSONExt`.
+pub const PLUGIN: SerializerPlugin = SerializerPlugin {
+    name: "JSONExt",
+    build: |options| {
+        SerializerPlugin::no_options(&options)?;
+        Ok(Arc::new(JsonExtSerializer))
+    },
+};
 
 impl Serializer for JsonExtSerializer {
     fn name(&self) -> &'static str {

@@ -6,4 +6,4 @@ mod read;
 mod serializer;
 mod write;
 
-pub use self::serializer::MsgPackSerializer;
+pub use self::serializer::{MsgPackSerializer, NOTEPACK_PLUGIN, PLUGIN};

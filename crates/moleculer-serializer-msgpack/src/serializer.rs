@@ -1,8 +1,10 @@
 //! Packets as MessagePack.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
-    DecodeError, EncodeError, Format, Packet, PacketKind, Serializer, ValueFormat,
+    DecodeError, EncodeError, Format, Packet, PacketKind, Serializer, SerializerPlugin, ValueFormat,
 };
 
 use crate::{dialect::Dialect, read::Reader, write::Writer};
@@ -29,6 +31,24 @@ use crate::{dialect::Dialect, read::Reader, write::Writer};
 pub struct MsgPackSerializer {
     dialect: Dialect,
 }
+
+/// For a broker's registry of plug-ins: the name `MsgPack`.
+pub const PLUGIN: SerializerPlugin = SerializerPlugin {
+    name: "MsgPack",
+    build: |options| {
+        SerializerPlugin::no_options(&options)?;
+        Ok(Arc::new(MsgPackSerializer::new()))
+    },
+};
+
+/// For a broker's registry of plug-ins: the name `Notepack`.
+pub const NOTEPACK_PLUGIN: SerializerPlugin = SerializerPlugin {
+    name: "Notepack",
+    build: |options| {
+        SerializerPlugin::no_options(&options)?;
+        Ok(Arc::new(MsgPackSerializer::notepack()))
+    },
+};
 
 impl MsgPackSerializer {
     /// The serializer `"MsgPack"`; it has no options.

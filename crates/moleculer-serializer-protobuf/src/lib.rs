@@ -6,4 +6,4 @@ mod serializer;
 mod slot;
 mod write;
 
-pub use self::serializer::ProtoBufSerializer;
+pub use self::serializer::{PLUGIN, ProtoBufSerializer};

@@ -1,9 +1,11 @@
 //! The serializer.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
     DecodeError, EncodeError, Format, Packet, PacketBody, PacketKind, ProtocolVersion, Serializer,
-    schema,
+    SerializerPlugin, schema,
 };
 use prost::Message;
 
@@ -32,6 +34,15 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProtoBufSerializer;
+
+/// For a broker's registry of plug-ins: the name `ProtoBuf`.
+pub const PLUGIN: SerializerPlugin = SerializerPlugin {
+    name: "ProtoBuf",
+    build: |options| {
+        SerializerPlugin::no_options(&options)?;
+        Ok(Arc::new(ProtoBufSerializer))
+    },
+};
 
 impl Serializer for ProtoBufSerializer {
     fn name(&self) -> &'static str {

@@ -5,4 +5,4 @@ mod serializer;
 mod wire;
 mod write;
 
-pub use self::serializer::ThriftSerializer;
+pub use self::serializer::{PLUGIN, ThriftSerializer};

@@ -1,8 +1,11 @@
 //! The serializer.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use moleculer_protocol::{
-    DecodeError, EncodeError, Format, Packet, PacketKind, ProtocolVersion, Serializer, schema,
+    DecodeError, EncodeError, Format, Packet, PacketKind, ProtocolVersion, Serializer,
+    SerializerPlugin, schema,
 };
 
 use crate::{read::Reader, write::Writer};
@@ -23,6 +26,15 @@ use crate::{read::Reader, write::Writer};
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ThriftSerializer;
+
+/// For a broker's registry of plug-ins: the name `Thrift`.
+pub const PLUGIN: SerializerPlugin = SerializerPlugin {
+    name: "Thrift",
+    build: |options| {
+        SerializerPlugin::no_options(&options)?;
+        Ok(Arc::new(ThriftSerializer))
+    },
+};
 
 impl Serializer for ThriftSerializer {
     fn name(&self) -> &'static str {

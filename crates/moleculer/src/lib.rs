@@ -1,9 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+pub mod config;
+#[cfg(feature = "logging")]
+pub mod logging;
+mod registered;
+
 #[doc(inline)]
 pub use moleculer_core::*;
 #[cfg(feature = "macros")]
 pub use moleculer_macros::{ActionError, service};
+/// Testing services without a network, and plug-ins by the rules of their
+/// traits.
+#[cfg(feature = "testing")]
+pub use moleculer_testkit as testing;
+
+pub use self::registered::plugins;
 
 /// Transporters, one module for each that is compiled in.
 pub mod transporter {
@@ -30,6 +41,8 @@ pub mod serializer {
 }
 
 /// What nearly every program needs.
+///
+/// Fewer than twenty names, so that a glob import stays harmless.
 pub mod prelude {
     #[cfg(feature = "macros")]
     pub use moleculer_macros::{ActionError, service};
@@ -57,117 +70,6 @@ pub trait BuildBroker {
 impl BuildBroker for ServiceBroker {
     fn builder() -> BrokerBuilder {
         BrokerBuilder::new(plugins())
-    }
-}
-
-/// The plug-ins that are compiled in; add your own to it.
-pub fn plugins() -> Plugins {
-    let plugins = Plugins::core();
-    #[cfg(feature = "transporter-nats")]
-    let plugins = plugins.transporter(moleculer_transporter_nats::PLUGIN);
-    #[cfg(not(feature = "transporter-nats"))]
-    let plugins = plugins.missing("NATS", "transporter-nats");
-    #[cfg(feature = "transporter-tcp")]
-    let plugins = plugins.transporter(moleculer_transporter_tcp::PLUGIN);
-    #[cfg(not(feature = "transporter-tcp"))]
-    let plugins = plugins.missing("TCP", "transporter-tcp");
-    #[cfg(feature = "serializer-json-ext")]
-    let plugins = plugins.serializer(SerializerPlugin {
-        name: "JSONExt",
-        build: |options| {
-            no_options(
-                "JSONExt",
-                &options,
-                moleculer_serializer_json_ext::JsonExtSerializer::default,
-            )
-        },
-    });
-    #[cfg(not(feature = "serializer-json-ext"))]
-    let plugins = plugins.missing("JSONExt", "serializer-json-ext");
-    #[cfg(feature = "serializer-msgpack")]
-    let plugins = plugins.serializer(SerializerPlugin {
-        name: "MsgPack",
-        build: |options| {
-            no_options("MsgPack", &options, moleculer_serializer_msgpack::MsgPackSerializer::new)
-        },
-    });
-    #[cfg(feature = "serializer-msgpack")]
-    let plugins = plugins.serializer(SerializerPlugin {
-        name: "Notepack",
-        build: |options| {
-            no_options(
-                "Notepack",
-                &options,
-                moleculer_serializer_msgpack::MsgPackSerializer::notepack,
-            )
-        },
-    });
-    #[cfg(not(feature = "serializer-msgpack"))]
-    let plugins =
-        plugins.missing("MsgPack", "serializer-msgpack").missing("Notepack", "serializer-msgpack");
-    #[cfg(feature = "serializer-cbor")]
-    let plugins = plugins.serializer(SerializerPlugin {
-        name: "CBOR",
-        build: |options| {
-            let config = Value::from(options)
-                .into_type()
-                .map_err(|error| Error::options(format!("CBOR: {error}")))?;
-            let serializer = moleculer_serializer_cbor::CborSerializer::with_config(config);
-            Ok(std::sync::Arc::new(serializer))
-        },
-    });
-    #[cfg(not(feature = "serializer-cbor"))]
-    let plugins = plugins.missing("CBOR", "serializer-cbor");
-    #[cfg(feature = "serializer-avro")]
-    let plugins = plugins.serializer(SerializerPlugin {
-        name: "Avro",
-        build: |options| {
-            no_options("Avro", &options, moleculer_serializer_avro::AvroSerializer::default)
-        },
-    });
-    #[cfg(not(feature = "serializer-avro"))]
-    let plugins = plugins.missing("Avro", "serializer-avro");
-    #[cfg(feature = "serializer-protobuf")]
-    let plugins = plugins.serializer(SerializerPlugin {
-        name: "ProtoBuf",
-        build: |options| {
-            no_options(
-                "ProtoBuf",
-                &options,
-                moleculer_serializer_protobuf::ProtoBufSerializer::default,
-            )
-        },
-    });
-    #[cfg(not(feature = "serializer-protobuf"))]
-    let plugins = plugins.missing("ProtoBuf", "serializer-protobuf");
-    #[cfg(feature = "serializer-thrift")]
-    let plugins = plugins.serializer(SerializerPlugin {
-        name: "Thrift",
-        build: |options| {
-            no_options("Thrift", &options, moleculer_serializer_thrift::ThriftSerializer::default)
-        },
-    });
-    #[cfg(not(feature = "serializer-thrift"))]
-    let plugins = plugins.missing("Thrift", "serializer-thrift");
-    plugins
-}
-
-/// For serializers without options.
-#[cfg(any(
-    feature = "serializer-json-ext",
-    feature = "serializer-msgpack",
-    feature = "serializer-avro",
-    feature = "serializer-protobuf",
-    feature = "serializer-thrift"
-))]
-fn no_options<S: protocol::Serializer>(
-    name: &str,
-    options: &Object,
-    make: impl FnOnce() -> S,
-) -> Result<std::sync::Arc<dyn protocol::Serializer>> {
-    match options.keys().next() {
-        None => Ok(std::sync::Arc::new(make())),
-        Some(key) => Err(Error::options(format!("{name} has no options, but got `{key}`"))),
     }
 }
 

@@ -59,15 +59,15 @@ fn mistakes_say_what_to_do() {
     check(json!({"serializer": "YAML"}), "Invalid serializer type 'YAML'");
     check(
         json!({"serializer": {"type": "JSON", "options": {"x": 1}}}),
-        "JSON has no options, but got `x`",
+        "serializer JSON: unknown key `x`; there are no options",
     );
     check(
         json!({"serializer": {"type": "JSONExt", "options": {"customs": []}}}),
-        "JSONExt has no options, but got `customs`",
+        "serializer JSONExt: unknown key `customs`; there are no options",
     );
     check(
         json!({"serializer": {"type": "CBOR", "options": {"useTag259": true}}}),
-        "CBOR: unknown key `useTag259`",
+        "serializer CBOR: unknown key `useTag259`; known are useTag259ForMaps",
     );
     let tcp = |options| json!({"transporter": {"type": "TCP", "options": options}});
     check(tcp(json!({"gossipPeriot": 2})), "did you mean `gossipPeriod`?");

@@ -21,7 +21,7 @@ use crate::{
     Body, BrokerOptions, BulkheadOptions, CallFn, CircuitBreakerOptions, EmitFn, Error, ErrorInfo,
     ErrorRegenerator, IntoService, IntoTransporter, Middleware, Object, Plugins, RandomSource,
     Result, RetryPolicy, Service, Value,
-    config::Millis,
+    config::{Millis, log_is_shown},
     internal,
     middleware::{ErrorHandler, Hooks, Middlewares, builtin},
     random::{IdSource, UidGenerator},
@@ -293,7 +293,8 @@ impl BrokerBuilder {
         for set in self.set {
             set(&mut options);
         }
-        let places = options.places.clone();
+        let places = options.origin.places.clone();
+        warn_of_no_effect(&options);
         let node_id = NodeId::from(options.node_id.clone().unwrap_or_else(default_node_id));
         check_node_id(&node_id).map_err(|error| places.locate("nodeID", error))?;
         let transporter = match (self.transporter, &options.transporter) {
@@ -410,6 +411,19 @@ fn hooks(middlewares: &Middlewares, broker: &WeakBroker) -> Hooks {
         }
     });
     middlewares.hooks(&call, &emit)
+}
+
+/// Says once for each option that it changes nothing.
+fn warn_of_no_effect(options: &BrokerOptions) {
+    for option in &options.origin.ignored {
+        tracing::warn!(option, "this option has a meaning only in JavaScript");
+    }
+    if !log_is_shown() && (options.log_level.is_some() || !options.logger) {
+        tracing::warn!(
+            "`logger` and `logLevel` have no effect: the program has a subscriber of its own; \
+             filter there, or use `moleculer::logging`"
+        );
+    }
 }
 
 fn default_node_id() -> String {

@@ -2,10 +2,10 @@
 
 use moleculer_protocol::{Object, Value};
 
-use super::places::Problem;
+use super::{BrokerOptions, places::Problem};
 
 /// Keys that mean something only in JavaScript; why, the documentation of
-/// [`BrokerOptions`](super::BrokerOptions) says.
+/// [`BrokerOptions`] says.
 pub(super) const ONLY_JAVASCRIPT: &[&str] = &[
     "Promise",
     "ServiceFactory",
@@ -30,41 +30,117 @@ pub(super) const ONLY_IN_CODE: &[(&str, &str)] = &[
     ("uidGenerator", "BrokerBuilder::uid_generator"),
 ];
 
-/// Keys of the reference that this version cannot honour, with the name that
-/// may stand there since it is what happens anyway. Ignoring the rest would
+/// Keys of the reference that this version cannot honour. Ignoring them would
 /// hide that a feature is off.
-pub(super) const NOT_SUPPORTED: &[(&str, Option<&str>)] = &[
-    ("cacher", None),
-    ("disableBalancer", None),
-    ("metrics", None),
-    ("registry.discoverer", Some("Local")),
-    ("tracing", None),
-    ("validator", Some("Fastest")),
+pub(super) const NOT_SUPPORTED: &[(&str, Meaning)] = &[
+    ("cacher", Meaning::Nothing),
+    ("disableBalancer", Meaning::Nothing),
+    ("metrics", Meaning::Switch),
+    ("registry.discoverer", Meaning::Name("Local")),
+    ("tracing", Meaning::Switch),
+    ("validator", Meaning::Name("Fastest")),
 ];
 
-/// Takes these keys out, so that what is left are options.
-pub(super) fn sort_out(options: &mut Object) -> Result<(), Problem> {
-    for key in ONLY_JAVASCRIPT {
-        if options.remove(key).is_some() {
-            tracing::warn!(option = key, "this option has a meaning only in JavaScript");
+/// What happens anyway, so that it may be said.
+#[derive(Clone, Copy)]
+pub(super) enum Meaning {
+    /// Only a value that is false in JavaScript.
+    Nothing,
+    /// An object whose `enabled` is not true.
+    Switch,
+    /// The plug-in of this name; `true` stands for the default, which it is.
+    Name(&'static str),
+}
+
+impl Meaning {
+    fn holds(self, value: &Value) -> bool {
+        let holds = match (self, value) {
+            (Self::Switch, Value::Object(part)) => {
+                !part.get("enabled").is_some_and(Value::is_truthy)
+            }
+            (Self::Name(_), Value::Bool(flag)) => *flag,
+            (Self::Name(name), Value::String(given)) => given.eq_ignore_ascii_case(name),
+            (Self::Name(name), Value::Object(choice)) => {
+                let given = choice.get("type").and_then(Value::as_str);
+                let options = choice.get("options").and_then(Value::as_object);
+                given.is_some_and(|given| given.eq_ignore_ascii_case(name))
+                    && options.is_none_or(Object::is_empty)
+            }
+            _ => false,
+        };
+        holds || !value.is_truthy()
+    }
+
+    fn default(self) -> Value {
+        match self {
+            Self::Nothing => Value::Null,
+            Self::Switch => Object::from([("enabled", false)]).into(),
+            Self::Name(name) => name.into(),
         }
     }
+}
+
+/// Takes these keys out, so that what is left are options. Returns those that
+/// are ignored.
+pub(super) fn sort_out(options: &mut Object) -> Result<Vec<&'static str>, Problem> {
     for (key, setter) in ONLY_IN_CODE {
         if options.remove(key).is_some_and(|value| value.is_truthy()) {
             return Err(Problem::new(key, format!("this is a function; set it with `{setter}`")));
         }
     }
-    for (path, name) in NOT_SUPPORTED {
-        if let Some(value) = take(options, path)
-            && !is_off(&value)
-            && !name.is_some_and(|name| is_named(&value, name))
-        {
-            let valid = name.map_or_else(String::new, |name| format!(", or write \"{name}\""));
-            let message = format!("this is not supported yet; remove it{valid}");
-            return Err(Problem::new(path, message));
+    for (path, meaning) in NOT_SUPPORTED {
+        let Some(value) = take(options, path).filter(|value| !meaning.holds(value)) else {
+            continue;
+        };
+        let message = match meaning {
+            Meaning::Name(name) => {
+                format!("this is not supported yet; remove it, or write \"{name}\"")
+            }
+            _ => "this is not supported yet; remove it".to_owned(),
+        };
+        let enabled = value.as_object().is_some_and(|part| part.contains_key("enabled"));
+        let path = if enabled { format!("{path}.enabled") } else { (*path).to_owned() };
+        return Err(Problem { path, message });
+    }
+    let ignored = ONLY_JAVASCRIPT.iter().filter(|key| options.remove(key).is_some());
+    Ok(ignored.copied().collect())
+}
+
+/// All keys with their defaults, but for functions.
+pub(super) fn all(defaults: &BrokerOptions) -> Object {
+    let mut known = match Value::from_serialize(defaults) {
+        Ok(Value::Object(known)) => known,
+        _ => Object::new(),
+    };
+    // What a policy leaves open is not written.
+    let retry = Object::from([
+        ("enabled", Value::from(false)),
+        ("retries", 5.into()),
+        ("delay", 100.into()),
+        ("maxDelay", 1000.into()),
+        ("factor", 2.into()),
+        ("budget", 0.1.into()),
+    ]);
+    known.insert("retryPolicy", retry);
+    for (path, meaning) in NOT_SUPPORTED {
+        put(&mut known, path, meaning.default());
+    }
+    known.insert("validator", true);
+    for key in ONLY_JAVASCRIPT {
+        known.insert(*key, Value::Null);
+    }
+    known
+}
+
+fn put(known: &mut Object, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => drop(known.insert(path, value)),
+        Some((section, key)) => {
+            if let Some(Value::Object(section)) = known.get_mut(section) {
+                section.insert(key, value);
+            }
         }
     }
-    Ok(())
 }
 
 fn take(options: &mut Object, path: &str) -> Option<Value> {
@@ -74,30 +150,6 @@ fn take(options: &mut Object, path: &str) -> Option<Value> {
             Some(Value::Object(section)) => section.remove(key),
             _ => None,
         },
-    }
-}
-
-/// In the reference, an object without `enabled` switches nothing on.
-fn is_off(value: &Value) -> bool {
-    match value {
-        Value::Object(object) if !object.contains_key("type") => {
-            !object.get("enabled").is_some_and(Value::is_truthy)
-        }
-        other => !other.is_truthy(),
-    }
-}
-
-/// `true` stands for the default, which is this name.
-fn is_named(value: &Value, name: &str) -> bool {
-    match value {
-        Value::Bool(flag) => *flag,
-        Value::String(given) => given.eq_ignore_ascii_case(name),
-        Value::Object(choice) => {
-            let given = choice.get("type").and_then(Value::as_str);
-            given.is_some_and(|given| given.eq_ignore_ascii_case(name))
-                && !choice.get("options").is_some_and(|options| *options != Object::new().into())
-        }
-        _ => false,
     }
 }
 
@@ -125,22 +177,11 @@ fn empty(kind: &Value) -> Value {
 }
 
 /// Where a key belongs that stands in the wrong section, in words.
-pub(super) fn belongs(section: &str, key: &str, defaults: &Object) -> Option<String> {
-    if !section.is_empty() && is_known(defaults, "", key) {
+pub(super) fn belongs(section: &str, key: &str, known: &Object) -> Option<String> {
+    if !section.is_empty() && known.contains_key(key) {
         return Some("the top level".to_owned());
     }
-    let mut sections = defaults.iter().filter(|(name, _)| *name != section);
-    sections.find_map(|(name, inner)| {
-        let inner = inner.as_object()?;
-        is_known(inner, name, key).then(|| format!("`{name}`"))
-    })
-}
-
-fn is_known(known: &Object, section: &str, key: &str) -> bool {
-    let unsupported = || {
-        NOT_SUPPORTED
-            .iter()
-            .any(|(path, _)| path.rsplit_once('.').unwrap_or(("", path)) == (section, key))
-    };
-    known.contains_key(key) || unsupported()
+    let mut others = known.iter().filter(|(name, _)| *name != section);
+    others
+        .find_map(|(name, inner)| inner.as_object()?.contains_key(key).then(|| format!("`{name}`")))
 }

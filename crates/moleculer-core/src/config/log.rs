@@ -1,6 +1,9 @@
 //! What is logged, as options: [`LogLevel`].
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use moleculer_protocol::Value;
 use serde::{
@@ -18,7 +21,6 @@ use serde::{
 /// # Ok::<(), moleculer_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum LogLevel {
     /// Those of one severity and above.
     All(Severity),
@@ -121,6 +123,19 @@ impl<'de> Deserialize<'de> for LogLevel {
             one => Severity::from_value(&one).map(Self::All).map_err(D::Error::custom),
         }
     }
+}
+
+/// Whether somebody shows log lines by the options; as global as the
+/// subscriber that does.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Tells that the options `logger` and `logLevel` have an effect.
+pub fn set_shown() {
+    SHOWN.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn shown() -> bool {
+    SHOWN.load(Ordering::Relaxed)
 }
 
 /// Whether there are log lines: a flag, or the console logger by its name.

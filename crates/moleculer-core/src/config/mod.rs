@@ -14,9 +14,9 @@ use serde::{
 };
 
 use self::places::Problem;
-pub(crate) use self::units::millis;
+pub(crate) use self::{log::shown as log_is_shown, places::Origin, units::millis};
 pub use self::{
-    log::{LogLevel, Severity},
+    log::{LogLevel, Severity, set_shown},
     places::Places,
     units::{Millis, Seconds},
 };
@@ -127,7 +127,7 @@ pub struct BrokerOptions {
     /// `fatal`, or one of them for each module. Default: `info`.
     pub log_level: Option<LogLevel>,
     #[serde(skip)]
-    pub(crate) places: Places,
+    pub(crate) origin: Origin,
 }
 
 /// Whether a stop waits for what still runs.
@@ -209,7 +209,7 @@ impl Default for BrokerOptions {
             metadata: Object::new(),
             logger: true,
             log_level: None,
-            places: Places::new(),
+            origin: Origin::default(),
         }
     }
 }
@@ -264,25 +264,39 @@ impl BrokerOptions {
     /// As [`from_value`](Self::from_value).
     pub fn from_value_at(value: impl Into<Value>, places: Places) -> Result<Self> {
         match Self::read(value.into()) {
-            Ok(options) => Ok(Self { places, ..options }),
+            Ok((options, ignored)) => Ok(Self { origin: Origin { places, ignored }, ..options }),
             Err(problem) => Err(problem.into_error("broker options", &places)),
         }
     }
 
-    fn read(mut value: Value) -> Result<Self, Problem> {
-        let defaults = Value::from_serialize(&Self::default()).unwrap_or_default();
-        let Some(defaults) = defaults.as_object() else { return places::read(value) };
+    /// Every key that a configuration may hold, but for functions, with its
+    /// default: for those who read options from other sources.
+    ///
+    /// ```
+    /// use moleculer_core::BrokerOptions;
+    ///
+    /// let keys = BrokerOptions::keys();
+    /// assert_eq!(keys.get("heartbeatInterval"), Some(&10.into()));
+    /// ```
+    pub fn keys() -> Object {
+        keys::all(&Self::default())
+    }
+
+    fn read(mut value: Value) -> Result<(Self, Vec<&'static str>), Problem> {
+        let known = Self::keys();
+        let mut ignored = Vec::new();
         if let Value::Object(options) = &mut value {
-            keys::sort_out(options)?;
-            keys::empty_nulls(options, defaults);
+            ignored = keys::sort_out(options)?;
+            keys::empty_nulls(options, &known);
         }
-        places::read(value).map_err(|problem| {
+        let options = places::read(value).map_err(|problem| {
             let misplaced = problem.unknown_key().and_then(|(section, key)| {
-                let home = keys::belongs(section, key, defaults)?;
+                let home = keys::belongs(section, key, &known)?;
                 Some(format!("unknown key `{key}`; it belongs to {home}"))
             });
             Problem { message: misplaced.unwrap_or(problem.message), path: problem.path }
-        })
+        })?;
+        Ok((options, ignored))
     }
 }
 

@@ -59,8 +59,16 @@ impl Places {
     }
 }
 
+/// Where options come from, for what is said when a broker is made of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    pub(crate) places: Places,
+    /// Keys that mean something only in JavaScript.
+    pub(crate) ignored: Vec<&'static str>,
+}
+
 /// Where options come from is no part of what they say.
-impl PartialEq for Places {
+impl PartialEq for Origin {
     fn eq(&self, _: &Self) -> bool {
         true
     }

@@ -152,7 +152,7 @@ fn what_a_javascript_user_writes_is_taken_where_it_holds() {
         (json!({"logLevel": {"A": 5}}), "logLevel: A: 5 is no log level"),
         (json!({"cacher": true}), "cacher: this is not supported yet; remove it"),
         (json!({"tracing": true}), "tracing: this is not supported yet"),
-        (json!({"metrics": {"enabled": true}}), "metrics: this is not supported yet"),
+        (json!({"metrics": {"enabled": true}}), "metrics.enabled: this is not supported yet"),
         (json!({"validator": "Joi"}), "validator: this is not supported yet"),
         (
             json!({"validator": {"type": "Fastest", "options": {"haltOnFirstError": true}}}),
