@@ -33,7 +33,7 @@ pub use self::{
     body::{Body, BodyStream, ByteStream, FromBody, IntoBody, ObjectStream},
     broker::{
         BrokerBuilder, Call, CallFuture, CallOptions, CallRequest, Emit, EmitFuture, EmitRequest,
-        MultiCall, MultiCallMap, Pong, Response, ServiceBroker, ServiceStatus, Subscription,
+        MultiCall, MultiCallMap, Pong, Response, ServiceBroker, ServiceStatus, Subscription, Via,
         WeakBroker,
     },
     config::{
@@ -53,9 +53,9 @@ pub use self::{
     },
     random::RandomSource,
     service::{
-        Action, ActionDef, ActionFn, AfterHook, ErrorHook, Event, EventDef, EventFn, FromContext,
-        Handler, IntoService, Meta, Params, Service, ServiceBuilder, ServiceHandle, ServiceName,
-        SharedParams, State, Visibility,
+        Action, ActionDef, ActionFn, AfterHook, Cache, CacheLock, CacheWhen, ErrorHook, Event,
+        EventDef, EventFn, FromContext, Handler, IntoService, Meta, Params, Service,
+        ServiceBuilder, ServiceHandle, ServiceName, SharedParams, State, Visibility,
     },
     transporter::{
         DynTransporter, InProcessNetwork, InProcessTransporter, Transporter,
@@ -72,10 +72,20 @@ pub use self::tower::{ActionCall, ActionClient, ActionService, TowerLayer};
 /// For the output of `moleculer-macros` only; no stable interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use serde;
+
     pub use crate::{
+        broker::ClientCalls,
         config::set_shown,
         error::{ErrorData, RaisedError},
         schemas::{KnownMember, KnownSchema, NoSchema, Plain, Typed},
-        service::run_handler,
+        service::{
+            assert_params_once,
+            glue::{
+                HandlerResult, LifecycleArg, NamedArgument, Raw, RawArgs, SharedService, after,
+                before, named_argument, on_error,
+            },
+            run_handler,
+        },
     };
 }

@@ -26,7 +26,7 @@ use crate::{
     middleware::{ErrorHandler, Hooks, Middlewares, builtin},
     random::{IdSource, UidGenerator},
     registry::{Identity, Registry},
-    service::run_lifecycle,
+    service::{CarriedOptions, run_lifecycle},
     strategy::{Strategies, StrategyChoice},
     system,
     transit::Transit,
@@ -51,6 +51,7 @@ pub struct BrokerBuilder {
     strategy: Option<StrategyChoice>,
     seed: Option<u64>,
     middlewares: Vec<Arc<dyn Middleware>>,
+    ignored: Vec<String>,
     services: Vec<Service>,
     error_handler: Option<ErrorHandler>,
     regenerator: Option<Arc<dyn ErrorRegenerator>>,
@@ -73,6 +74,7 @@ impl BrokerBuilder {
             strategy: None,
             seed: None,
             middlewares: Vec::new(),
+            ignored: Vec::new(),
             services: Vec::new(),
             error_handler: None,
             regenerator: None,
@@ -192,6 +194,33 @@ impl BrokerBuilder {
     /// (but for those that the options name: they are closer still).
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
         self.middlewares.push(Arc::new(middleware));
+        self
+    }
+
+    /// Lets services have options that nothing handles: `cache`, `params`
+    /// (rules) or `tracing` of actions and events. They are published and have
+    /// no other effect.
+    ///
+    /// Without this a service with such an option is refused, because somebody
+    /// relies on it: for example, on a cache.
+    ///
+    /// ```
+    /// use moleculer_core::{Action, BrokerBuilder, Cache, Plugins, Result, Service};
+    ///
+    /// async fn count() -> Result<u32> {
+    ///     Ok(7)
+    /// }
+    ///
+    /// let service = Service::builder("posts").action(Action::new("count", count).cache(Cache::new()));
+    /// let service = service.build();
+    ///
+    /// let broker = || BrokerBuilder::new(Plugins::core()).service(service.clone());
+    /// let error = broker().build().unwrap_err();
+    /// assert!(error.message().contains("has the option `cache`, which nothing handles"));
+    /// assert!(broker().ignore_options(["cache"]).build().is_ok());
+    /// ```
+    pub fn ignore_options<O: Into<String>>(mut self, options: impl IntoIterator<Item = O>) -> Self {
+        self.ignored.extend(options.into_iter().map(Into::into));
         self
     }
 
@@ -329,6 +358,7 @@ impl BrokerBuilder {
             .collect::<Result<Vec<_>>>()?;
         middlewares.extend(self.middlewares);
         middlewares.extend(builtin(&options, &tasks, self.error_handler.clone()));
+        let carried = CarriedOptions::new(middlewares.iter().map(|m| &**m), &self.ignored)?;
         let middlewares = Middlewares(middlewares);
 
         let random = self
@@ -350,6 +380,7 @@ impl BrokerBuilder {
                 hooks: hooks(&middlewares, &weak),
                 registry: Registry::new(identity, &options, middlewares.clone(), strategies, weak),
                 middlewares,
+                carried,
                 error_handler: self.error_handler,
                 regenerator: self.regenerator,
                 options,

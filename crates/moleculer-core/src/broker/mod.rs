@@ -26,7 +26,7 @@ use self::services::Services;
 pub use self::{
     builder::BrokerBuilder,
     bus::Subscription,
-    call::{Call, CallFuture, CallOptions, CallRequest, Response},
+    call::{Call, CallFuture, CallOptions, CallRequest, ClientCalls, Response, Via},
     emit::{Emit, EmitFuture, EmitRequest},
     mcall::{MultiCall, MultiCallMap},
     ping::Pong,
@@ -41,6 +41,7 @@ use crate::{
     middleware::{ErrorHandler, Hooks, Middlewares},
     random::IdSource,
     registry::{Change, Registry},
+    service::CarriedOptions,
     sync::lock,
     transit::Transit,
 };
@@ -94,6 +95,7 @@ pub(crate) struct Inner {
     pub(crate) instance_id: String,
     pub(crate) registry: Registry,
     pub(crate) middlewares: Middlewares,
+    carried: CarriedOptions,
     pub(crate) hooks: Hooks,
     pub(crate) error_handler: Option<ErrorHandler>,
     pub(crate) regenerator: Option<Arc<dyn ErrorRegenerator>>,

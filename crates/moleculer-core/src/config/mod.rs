@@ -14,7 +14,11 @@ use serde::{
 };
 
 use self::places::Problem;
-pub(crate) use self::{log::shown as log_is_shown, places::Origin, units::millis};
+pub(crate) use self::{
+    log::shown as log_is_shown,
+    places::Origin,
+    units::{millis, secs},
+};
 pub use self::{
     log::{LogLevel, Severity, set_shown},
     places::Places,

@@ -58,6 +58,11 @@ pub(crate) fn millis(value: &Value) -> Result<Duration, String> {
     duration(value, 1_000)
 }
 
+/// A time in s, or a text with a unit.
+pub(crate) fn secs(value: &Value) -> Result<Duration, String> {
+    duration(value, 1_000_000)
+}
+
 /// `unit` is how many microseconds a bare number stands for.
 fn duration(value: &Value, unit: u32) -> Result<Duration, String> {
     let micros = match value {

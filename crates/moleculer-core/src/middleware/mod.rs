@@ -106,6 +106,13 @@ pub trait Middleware: fmt::Debug + Send + Sync + 'static {
         std::any::type_name::<Self>()
     }
 
+    /// The options of actions and events that it handles, of those that a
+    /// broker carries for plug-ins: `cache`, `params`, `tracing`. A service with
+    /// one that nobody handles is refused. Default: none.
+    fn handles(&self) -> &[&'static str] {
+        &[]
+    }
+
     /// Wraps an action of this node.
     fn local_action(&self, next: ActionFn, site: &ActionSite<'_>) -> ActionFn {
         let _ = site;

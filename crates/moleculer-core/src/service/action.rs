@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use moleculer_protocol::Value;
 
 use super::{
+    cache::Cache,
     definition::{ActionDef, EventDef, Visibility},
     handler::{EventFn, Handler},
     hooks::{AfterHook, ErrorHook, HookLists, UnboundError, UnboundHooks},
@@ -124,6 +125,48 @@ impl<S: Send + Sync + 'static> Action<S> {
     /// Lets the handler run on when its caller timed out or went away.
     pub fn detached(mut self) -> Self {
         self.def.detached = true;
+        self
+    }
+
+    /// Sets whether and how results are cached. Default: the service's setting
+    /// `$cache`, else not at all.
+    ///
+    /// A broker without a cacher refuses the service: see
+    /// [`BrokerBuilder::ignore_options`](crate::BrokerBuilder::ignore_options).
+    ///
+    /// ```
+    /// use moleculer_core::{Action, Cache, Params, Result};
+    ///
+    /// async fn title(Params(id): Params<u64>) -> Result<String> {
+    ///     Ok(format!("Post {id}"))
+    /// }
+    ///
+    /// let action: Action = Action::new("title", title).cache(Cache::keys(["id"]));
+    /// ```
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.def.cache = Some(cache);
+        self
+    }
+
+    /// Sets rules that the params have to follow, in the language of
+    /// fastest-validator: an object with a rule for each member.
+    ///
+    /// Params are always checked against the handler's type; rules can say more
+    /// than types. A broker without a validator refuses the service: see
+    /// [`BrokerBuilder::ignore_options`](crate::BrokerBuilder::ignore_options).
+    pub fn params(mut self, rules: impl Into<Value>) -> Self {
+        self.def.params = Some(rules.into());
+        self
+    }
+
+    /// Sets whether calls are traced, and how: a bool, or an object with the
+    /// reference's members (`tags`, `spanName`, `safetyTags`). Default: as the
+    /// tracer says.
+    ///
+    /// A broker without a tracer refuses the service, unless this is false: see
+    /// [`BrokerBuilder::ignore_options`](crate::BrokerBuilder::ignore_options).
+    pub fn tracing(mut self, tracing: impl Into<Value>) -> Self {
+        self.def.tracing = Some(tracing.into());
         self
     }
 
@@ -293,6 +336,19 @@ impl<S: Send + Sync + 'static> Event<S> {
     /// broker says.
     pub fn bulkhead(mut self, options: BulkheadOptions) -> Self {
         self.def.bulkhead = Some(options);
+        self
+    }
+
+    /// Sets rules that the data of the event have to follow: see
+    /// [`Action::params`].
+    pub fn params(mut self, rules: impl Into<Value>) -> Self {
+        self.def.params = Some(rules.into());
+        self
+    }
+
+    /// Sets whether it is traced, and how: see [`Action::tracing`].
+    pub fn tracing(mut self, tracing: impl Into<Value>) -> Self {
+        self.def.tracing = Some(tracing.into());
         self
     }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use moleculer_protocol::{Object, Value};
 
-use super::hooks::HookChain;
+use super::{cache::Cache, hooks::HookChain};
 use crate::{
     BulkheadOptions, CircuitBreakerOptions, Fallback, RetryPolicy, schemas::ActionSchemas,
     strategy::StrategyChoice,
@@ -33,7 +33,15 @@ pub struct ActionDef {
     pub detached: bool,
     /// How callers choose among its nodes; `None` for the broker's strategy.
     pub strategy: Option<StrategyChoice>,
-    /// Any further member: published as it is, for gateways and tools.
+    /// Whether results are cached, for a cacher. Of this node's actions only.
+    pub cache: Option<Cache>,
+    /// The rules for its params, for a validator. Of this node's actions only.
+    pub params: Option<Value>,
+    /// Whether calls of it are traced and how, for a tracer. Of this node's
+    /// actions only.
+    pub tracing: Option<Value>,
+    /// Any further member: published as it is, for gateways and tools. Of
+    /// another node's action, all members that are not above.
     pub extra: Object,
     /// What answers failed calls; on its own node only.
     pub fallback: Option<Fallback>,
@@ -87,6 +95,9 @@ impl ActionDef {
             bulkhead: None,
             detached: false,
             strategy: None,
+            cache: None,
+            params: None,
+            tracing: None,
             extra: Object::new(),
             fallback: None,
             schemas: ActionSchemas::default(),
@@ -115,6 +126,11 @@ impl ActionDef {
         if self.visibility != Visibility::Published {
             object.insert("visibility", self.visibility.as_str());
         }
+        if let Some(cache) = &self.cache {
+            object.insert("cache", cache.to_value());
+        }
+        publish(&mut object, "params", self.params.as_ref());
+        publish(&mut object, "tracing", self.tracing.as_ref());
         self.schemas.publish(&mut object);
         object.insert("rawName", &*self.raw_name);
         object.insert("name", &*self.name);
@@ -147,6 +163,9 @@ impl ActionDef {
             bulkhead: policy(bulkhead.as_ref(), BulkheadOptions::from_object),
             detached: false,
             strategy: StrategyChoice::take_from(&mut object),
+            cache: None,
+            params: None,
+            tracing: None,
             extra: object,
             fallback: None,
             schemas: ActionSchemas::default(),
@@ -158,6 +177,12 @@ impl ActionDef {
 /// What is no object counts as none.
 fn policy<T>(value: Option<&Value>, read: fn(&Object) -> T) -> Option<T> {
     value.and_then(Value::as_object).map(read)
+}
+
+fn publish(object: &mut Object, key: &str, value: Option<&Value>) {
+    if let Some(value) = value {
+        object.insert(key, value.clone());
+    }
 }
 
 /// What is no duration counts as none.
@@ -182,6 +207,10 @@ pub struct EventDef {
     pub bulkhead: Option<BulkheadOptions>,
     /// How emitters choose within the group; `None` for the broker's strategy.
     pub strategy: Option<StrategyChoice>,
+    /// The rules for its params, for a validator. Of this node's listeners only.
+    pub params: Option<Value>,
+    /// Whether it is traced and how, for a tracer. Of this node's listeners only.
+    pub tracing: Option<Value>,
     /// Any further member.
     pub extra: Object,
 }
@@ -195,6 +224,8 @@ impl EventDef {
             throttle: None,
             bulkhead: None,
             strategy: None,
+            params: None,
+            tracing: None,
             extra: Object::new(),
         }
     }
@@ -215,6 +246,8 @@ impl EventDef {
         if let Some(bulkhead) = &self.bulkhead {
             object.insert("bulkhead", bulkhead.to_object());
         }
+        publish(&mut object, "params", self.params.as_ref());
+        publish(&mut object, "tracing", self.tracing.as_ref());
         object.insert("name", &*self.name);
         object
     }
@@ -232,6 +265,8 @@ impl EventDef {
             throttle,
             bulkhead: policy(bulkhead.as_ref(), BulkheadOptions::from_object),
             strategy: StrategyChoice::take_from(&mut object),
+            params: None,
+            tracing: None,
             extra: object,
         }
     }

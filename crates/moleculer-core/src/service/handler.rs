@@ -156,7 +156,8 @@ macro_rules! handlers {
 handlers! { () (A) (A B) (A B C) (A B C D) (A B C D G) (A B C D G H) }
 
 /// Fails the build of a handler that could only fail.
-const fn assert_params_once(takes_params: &[bool]) {
+#[doc(hidden)]
+pub const fn assert_params_once(takes_params: &[bool]) {
     let (mut count, mut i) = (0, 0);
     while i < takes_params.len() {
         count += takes_params[i] as usize;

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::{
     Service,
+    cache::Cache,
     definition::{ActionDef, EventDef, Visibility},
     handler::{ActionFn, EventFn, detach},
     schema::{DeclaredAction, DeclaredEvent},
@@ -180,11 +181,13 @@ pub(crate) enum Stage {
 impl Instance {
     pub(crate) fn new(service: Service, node: NodeId, tasks: &Tasks) -> Arc<Self> {
         let mut info = service.info();
+        // A wrong setting is refused before this.
+        let cache = service.cache().unwrap_or_default();
         let full_name: Arc<str> = info.full_name.as_str().into();
         let actions: Vec<_> = service
             .actions
             .iter()
-            .filter_map(|action| InstanceAction::new(&service, &full_name, action, tasks))
+            .filter_map(|action| InstanceAction::new(&service, &full_name, &cache, action, tasks))
             .collect();
         let events: Vec<_> =
             service.events.iter().map(|event| InstanceEvent::new(&service, event)).collect();
@@ -218,6 +221,7 @@ impl InstanceAction {
     fn new(
         service: &Service,
         service_name: &str,
+        cache: &Option<Cache>,
         declared: &DeclaredAction,
         tasks: &Tasks,
     ) -> Option<Self> {
@@ -227,10 +231,8 @@ impl InstanceAction {
         if !service.flag("$noServiceNamePrefix") {
             def.name = format!("{service_name}.{}", def.raw_name).into();
         }
-        if let Some(cache) = service.settings.defined("$cache")
-            && !def.extra.contains_key("cache")
-        {
-            def.extra.insert("cache", cache.clone());
+        if def.cache.is_none() && !def.extra.contains_key("cache") {
+            def.cache.clone_from(cache);
         }
         let handler = if def.detached { detach(handler, tasks) } else { handler.clone() };
         Some(Self { def, handler, own: OnceLock::new() })

@@ -6,6 +6,7 @@ use moleculer_protocol::{Object, Value};
 
 use super::{
     Service,
+    cache::Cache,
     definition::{ActionDef, EventDef},
     schema::{DeclaredAction, DeclaredEvent},
 };
@@ -84,6 +85,9 @@ fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
         bulkhead,
         detached,
         strategy,
+        cache,
+        params,
+        tracing,
         extra,
         fallback,
         schemas,
@@ -96,6 +100,9 @@ fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
     upper.detached |= detached;
     upper.strategy = upper.strategy.take().or(strategy);
     upper.fallback = upper.fallback.take().or(fallback);
+    overlay(&mut upper.cache, cache, Cache::or);
+    fill_option(&mut upper.params, params);
+    fill_option(&mut upper.tracing, tracing);
     fill(&mut upper.extra, extra);
 }
 
@@ -105,6 +112,13 @@ fn overlay<T>(upper: &mut Option<T>, lower: Option<T>, or: fn(T, T) -> T) {
         (Some(upper), Some(lower)) => Some(or(upper, lower)),
         (upper, lower) => upper.or(lower),
     };
+}
+
+fn fill_option(upper: &mut Option<Value>, lower: Option<Value>) {
+    match (upper, lower) {
+        (Some(above), Some(below)) => fill_value(above, below),
+        (upper, lower) => *upper = upper.take().or(lower),
+    }
 }
 
 /// Adds a listener of the service itself: handlers of one name and group add up.
@@ -146,12 +160,15 @@ fn lay_event(lower: &mut DeclaredEvent, upper: DeclaredEvent) {
 }
 
 fn fill_event(upper: &mut EventDef, lower: EventDef) {
-    let EventDef { name: _, group, debounce, throttle, bulkhead, strategy, extra } = lower;
+    let EventDef { name: _, group, debounce, throttle, bulkhead, strategy, params, tracing, extra } =
+        lower;
     upper.group = upper.group.take().or(group);
     upper.debounce = upper.debounce.or(debounce);
     upper.throttle = upper.throttle.or(throttle);
     overlay(&mut upper.bulkhead, bulkhead, BulkheadOptions::or);
     upper.strategy = upper.strategy.take().or(strategy);
+    fill_option(&mut upper.params, params);
+    fill_option(&mut upper.tracing, tracing);
     fill(&mut upper.extra, extra);
 }
 
@@ -245,6 +262,9 @@ mod tests {
             bulkhead: Some(BulkheadOptions::new().concurrency(3)),
             detached: true,
             strategy: Some("Random".into()),
+            cache: Some(Cache::keys(["id"])),
+            params: Some("string".into()),
+            tracing: Some(true.into()),
             extra: Object::from([("rest", "GET /")]),
             fallback: Some(Fallback::response(5)),
             schemas: ActionSchemas { result: Some(Arc::new(1.into())), ..Default::default() },
@@ -261,6 +281,8 @@ mod tests {
             throttle: Some(Duration::from_secs(2)),
             bulkhead: Some(BulkheadOptions::off()),
             strategy: Some("Random".into()),
+            params: Some("string".into()),
+            tracing: Some(true.into()),
             extra: Object::from([("tag", 1)]),
         };
         let mut inherited = EventDef::new("e");

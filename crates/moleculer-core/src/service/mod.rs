@@ -2,7 +2,10 @@
 
 mod action;
 mod builder;
+mod cache;
+mod carried;
 mod definition;
+pub(crate) mod glue;
 mod handler;
 mod hooks;
 mod instance;
@@ -13,9 +16,11 @@ mod schema;
 pub use self::{
     action::{Action, Event},
     builder::ServiceBuilder,
+    cache::{Cache, CacheLock, CacheWhen},
     definition::{ActionDef, EventDef, Visibility},
     handler::{
-        ActionFn, EventFn, FromContext, Handler, Meta, Params, SharedParams, State, run_handler,
+        ActionFn, EventFn, FromContext, Handler, Meta, Params, SharedParams, State,
+        assert_params_once, run_handler,
     },
     hooks::{AfterHook, ErrorHook},
     instance::ServiceHandle,
@@ -23,6 +28,7 @@ pub use self::{
     schema::{IntoService, Service},
 };
 pub(crate) use self::{
+    carried::CarriedOptions,
     handler::{panic_error, run_lifecycle},
     instance::{Instance, InstanceAction, InstanceEvent, Stage},
 };

@@ -7,6 +7,7 @@ use moleculer_protocol::{Object, ServiceInfo, Value};
 
 use super::{
     ServiceBuilder, ServiceHandle,
+    cache::Cache,
     definition::{ActionDef, EventDef, Visibility},
     handler::{ActionFn, EventFn},
     hooks::{HookLists, Hooks},
@@ -200,7 +201,8 @@ impl Service {
             Some(event) => missing("event", &event.def.name),
             None => {
                 self.duration("$dependencyTimeout")?;
-                self.duration("$shutdownTimeout").map(drop)
+                self.duration("$shutdownTimeout")?;
+                self.cache().map(drop)
             }
         }
     }
@@ -210,6 +212,14 @@ impl Service {
         let value = self.settings.defined(setting).filter(|value| !value.is_nullish());
         value.map(config::millis).transpose().map_err(|problem| {
             Error::schema(format!("{setting} in '{}' service: {problem}", self.name))
+        })
+    }
+
+    /// The `cache` of actions that have none.
+    pub(super) fn cache(&self) -> Result<Option<Cache>> {
+        let value = self.settings.defined("$cache");
+        value.map(Cache::from_value).transpose().map_err(|problem| {
+            Error::schema(format!("$cache in '{}' service: {problem}", self.name))
         })
     }
 

@@ -70,7 +70,7 @@ async fn secured_settings_stay_here_and_the_cache_setting_reaches_the_actions() 
         .metadata([("region", "eu")])
         .action(Action::new("a", name))
         .action(Action::new("b", name).extra("cache", false));
-    let broker = local().service(service).start().await.expect("starts");
+    let broker = local().ignore_options(["cache"]).service(service).start().await.expect("starts");
     let shop = broker.local_service("shop").expect("is here");
     assert_eq!(shop.settings().get("key"), Some(&"secret".into()));
     assert_eq!(shop.metadata().get("region"), Some(&"eu".into()));

@@ -1,5 +1,6 @@
 //! Calling an action: [`Call`].
 
+mod client;
 mod request;
 
 use std::{
@@ -15,8 +16,8 @@ use futures_util::future::{BoxFuture, ready};
 use moleculer_protocol::{NodeId, Object, PacketId, Payload, Value};
 use serde::Serialize;
 
-pub use self::request::CallRequest;
 use self::request::Seen;
+pub use self::{client::ClientCalls, request::CallRequest};
 use super::ServiceBroker;
 use crate::{
     Body, BodyStream, CallFn, Context, Error, ErrorHook, ErrorInfo, ErrorKind, Fallback, FromBody,
@@ -60,9 +61,14 @@ struct Request<'a> {
 }
 
 /// Who makes a call or sends an event.
-#[derive(Clone, Copy)]
-pub(super) enum Via<'a> {
+///
+/// What is called with a context is part of the call that the context belongs
+/// to: it takes over request id, level, caller, metadata and deadline.
+#[derive(Clone, Copy, Debug)]
+pub enum Via<'a> {
+    /// Begins a chain of calls.
     Broker(&'a ServiceBroker),
+    /// Goes on with one.
     Context(&'a Context),
 }
 
@@ -117,7 +123,9 @@ impl<'a, R> Call<'a, R> {
         let request = Request { via: None, action, params, options: None };
         Self { request, result: PhantomData }
     }
+}
 
+impl<'a, R, E> Call<'a, R, E> {
     /// Awaits errors of a type of its own, for example an enum that derives
     /// `ActionError`.
     ///
@@ -146,12 +154,10 @@ impl<'a, R> Call<'a, R> {
     /// };
     /// # Ok(()) }
     /// ```
-    pub fn typed_error<E: From<Error>>(self) -> Call<'a, R, E> {
+    pub fn typed_error<F: From<Error>>(self) -> Call<'a, R, F> {
         Call { request: self.request, result: PhantomData }
     }
-}
 
-impl<'a, R, E> Call<'a, R, E> {
     pub(crate) fn on(mut self, broker: &'a ServiceBroker) -> Self {
         self.request.via = Some(Via::Broker(broker));
         self

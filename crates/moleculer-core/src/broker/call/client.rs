@@ -1,0 +1,63 @@
+//! What typed clients are made of.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use moleculer_protocol::Payload;
+use serde::Serialize;
+
+use super::{Call, Request, Via};
+use crate::{Context, ServiceBroker};
+
+impl<'a> From<&'a ServiceBroker> for Via<'a> {
+    fn from(broker: &'a ServiceBroker) -> Self {
+        Self::Broker(broker)
+    }
+}
+
+impl<'a> From<&'a Context> for Via<'a> {
+    fn from(ctx: &'a Context) -> Self {
+        Self::Context(ctx)
+    }
+}
+
+/// The part of a typed client that does not depend on its service.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct ClientCalls<'a> {
+    via: Via<'a>,
+    /// Own and full names of the actions, if they are not the usual ones.
+    renamed: Option<Arc<[(&'static str, String)]>>,
+}
+
+impl<'a> ClientCalls<'a> {
+    /// Calls the service by the name that its attributes give it.
+    pub fn new(via: impl Into<Via<'a>>) -> Self {
+        Self { via: via.into(), renamed: None }
+    }
+
+    /// Calls a service of another full name.
+    #[must_use]
+    pub fn named(self, service: &str, actions: &[&'static str]) -> Self {
+        let renamed = actions.iter().map(|action| (*action, format!("{service}.{action}")));
+        Self { renamed: Some(renamed.collect()), ..self }
+    }
+
+    /// Begins a call; `full` is the usual full name.
+    pub fn call<R, E>(
+        &self,
+        action: &str,
+        full: &'static str,
+        params: impl Serialize + Send + Sync + 'static,
+    ) -> Call<'_, R, E> {
+        let renamed = self.renamed.iter().flat_map(|names| names.iter());
+        let full =
+            renamed.into_iter().find(|(own, _)| *own == action).map_or(full, |(_, full)| full);
+        let request = Request {
+            via: Some(self.via),
+            action: full,
+            params: Payload::new(params),
+            options: None,
+        };
+        Call { request, result: PhantomData }
+    }
+}
