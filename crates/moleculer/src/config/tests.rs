@@ -137,7 +137,7 @@ fn mistakes_in_json_name_file_line_and_key() {
     );
     check(
         "{\"a\\u0062\": 1,\n\"strategy\": \"Random\"}",
-        "node.json:1: unknown key `ab`; known are namespace, nodeID, transporter, serializer, protocol, requestTimeout, retryPolicy, tracking, maxCallLevel, heartbeatInterval, heartbeatTimeout, dependencyTimeout, registry, transit, internalServices, internalMiddlewares, middlewares, metadata, logger, logLevel",
+        "node.json:1: unknown key `ab`; known are namespace, nodeID, transporter, serializer, protocol, requestTimeout, retryPolicy, circuitBreaker, bulkhead, tracking, maxCallLevel, heartbeatInterval, heartbeatTimeout, dependencyTimeout, registry, transit, internalServices, internalMiddlewares, middlewares, metadata, logger, logLevel",
     );
     check(
         "{\n\n\"strategy\": \"Random\"}",
