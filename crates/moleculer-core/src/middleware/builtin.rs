@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Middleware,
+    breaker::CircuitBreaker,
+    bulkhead::Bulkhead,
     error_handler::{ErrorHandler, HandleErrors},
     fallback::FallBack,
     hook::ActionHook,
@@ -28,7 +30,9 @@ pub(crate) fn builtin(
     }
     vec![
         Arc::new(ActionHook),
+        Arc::new(Bulkhead { default: options.bulkhead, tasks: tasks.clone() }),
         Arc::new(ContextTracker::new(options.tracking.clone())),
+        Arc::new(CircuitBreaker { default: options.circuit_breaker.clone() }),
         Arc::new(Timeout { default: *options.request_timeout }),
         Arc::new(Retry::new(options.retry_policy.clone())),
         Arc::new(FallBack),
@@ -50,7 +54,9 @@ mod tests {
             names,
             [
                 "ActionHook",
+                "Bulkhead",
                 "ContextTracker",
+                "CircuitBreaker",
                 "Timeout",
                 "Retry",
                 "Fallback",

@@ -8,6 +8,7 @@ mod error_handler;
 mod fallback;
 mod hook;
 mod hooks;
+mod limits;
 mod rate;
 mod retry;
 mod timeout;
@@ -24,9 +25,11 @@ pub use self::{
     fallback::Fallback, retry::RetryPolicy,
 };
 pub(crate) use self::{
+    breaker::State,
     builtin::builtin,
     error_handler::ErrorHandler,
     hooks::{Hooks, TransitHooks},
+    limits::{DefaultLimits, LimitedSite, Limits},
 };
 use crate::{
     ActionDef, ActionFn, Body, CallRequest, Delivery, EmitRequest, EventDef, EventFn, Result,

@@ -17,6 +17,7 @@ use super::{Node, Pace, ServiceItem, choices::Choices};
 use crate::{
     ActionDef, ActionFn, Error,
     broker::WeakBroker,
+    middleware::{Limits, State},
     strategy::{Selection, Strategies, Strategy, StrategyChoice},
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct ActionEndpoint {
     pub(crate) full: ActionFn,
     /// Whether the static chain limits the time of a call.
     pub(crate) has_timeout: bool,
+    /// Its circuit and its bulkhead.
+    pub(crate) limits: Limits,
     /// Whether requests of other nodes start in the reader's task.
     pub(crate) pace: Pace,
     pub(crate) broker: WeakBroker,
@@ -66,6 +69,7 @@ impl ActionEndpoint {
             plain: self.plain.clone(),
             full: self.full.clone(),
             has_timeout: self.has_timeout,
+            limits: self.limits.clone(),
             pace: Pace::default(),
             broker: self.broker.clone(),
         }
@@ -137,10 +141,13 @@ impl Actions {
     /// Adds an endpoint, in place of the same node's earlier one.
     pub(super) fn put(&self, endpoint: &Arc<ActionEndpoint>) {
         self.change(&endpoint.name, endpoint.def.strategy.as_ref(), |up, down| {
-            let same = |other: &&mut Arc<ActionEndpoint>| other.node.id == endpoint.node.id;
-            match up.iter_mut().chain(down).find(same) {
+            let same = |other: &Arc<ActionEndpoint>| other.node.id == endpoint.node.id;
+            // A new definition may have no circuit any more.
+            let (list, other) = if endpoint.limits.is_open() { (down, up) } else { (up, down) };
+            other.retain(|other| !same(other));
+            match list.iter_mut().find(|other| same(other)) {
                 Some(other) => *other = endpoint.clone(),
-                None => up.push(endpoint.clone()),
+                None => list.push(endpoint.clone()),
             }
         });
     }
@@ -153,13 +160,28 @@ impl Actions {
         });
     }
 
-    /// Sets whether a node's endpoint takes calls: false while its circuit is open.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the circuit breaker will set it"))]
-    pub(crate) fn set_state(&self, name: &str, node: &NodeId, available: bool) {
-        self.change(&name.into(), None, |up, down| {
-            let (from, to) = if available { (down, up) } else { (up, down) };
-            to.extend(from.extract_if(.., |endpoint| endpoint.node.id == *node));
+    /// Lets an endpoint take calls or not, as its circuit says; nothing
+    /// when the circuit is no endpoint's any more.
+    pub(super) fn circuit_changed(&self, circuit: &Arc<State>) {
+        let entries = self.entries.pin();
+        let Some(entry) = entries.get(&*circuit.action) else { return };
+        let open = circuit.is_open();
+        let from = if open { entry.up.list() } else { &entry.down };
+        if !from.iter().any(|endpoint| endpoint.limits.has_circuit(circuit)) {
+            return;
+        }
+        self.change(&circuit.action, None, |up, down| {
+            let (from, to) = if open { (up, down) } else { (down, up) };
+            to.extend(from.extract_if(.., |endpoint| endpoint.limits.has_circuit(circuit)));
         });
+    }
+
+    /// The limits that a node's endpoint has now.
+    pub(super) fn limits(&self, name: &str, node: &NodeId) -> Option<Limits> {
+        let entries = self.entries.pin();
+        let entry = entries.get(name)?;
+        let mut all = entry.up.list().iter().chain(&entry.down);
+        all.find(|endpoint| endpoint.node.id == *node).map(|endpoint| endpoint.limits.clone())
     }
 
     /// Changes are made under the registry's lock, one at a time.
@@ -273,7 +295,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::{Action, BrokerBuilder, ErrorKind, Payload, Plugins, Service};
+    use crate::{Action, BrokerBuilder, Payload, Plugins, Service};
 
     static PARAMS: Payload = Payload::nothing();
 
@@ -298,27 +320,6 @@ mod tests {
         assert_eq!(found(), [true; 32]);
         broker.registry().remove_local("ping").unwrap();
         assert_eq!(found(), [false; 32]);
-        broker.stop().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn an_open_circuit_takes_no_calls() {
-        let service = Service::builder("ping").action(Action::new("pong", pong));
-        let broker = BrokerBuilder::new(Plugins::core()).service(service).start().await.unwrap();
-        let actions = &broker.registry().actions;
-        let node = broker.node_id();
-        let kind = async |call: crate::Call<'_, String>| call.await.map_err(|e| e.kind().clone());
-        for name in ["ping.pong", "$node.list"] {
-            actions.set_state(name, node, false);
-            let refused = kind(broker.call(name, ())).await;
-            assert_eq!(refused, Err(ErrorKind::ServiceNotAvailable));
-            let refused = kind(broker.call(name, ()).node(node.clone())).await;
-            assert_eq!(refused, Err(ErrorKind::ServiceNotFound));
-            assert!(matches!(actions.local(name), Lookup::Unavailable));
-            actions.set_state(name, node, true);
-            assert!(matches!(actions.local(name), Lookup::Found(_)));
-        }
-        assert_eq!(kind(broker.call("ping.pong", ())).await.unwrap(), "pong");
         broker.stop().await.unwrap();
     }
 }

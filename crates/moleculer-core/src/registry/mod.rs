@@ -30,7 +30,7 @@ use crate::{
     ActionDef, BrokerOptions, Result,
     broker::WeakBroker,
     host::{NodeView, PeerAddress},
-    middleware::Middlewares,
+    middleware::{DefaultLimits, LimitedSite, Limits, Middlewares, State as Circuit},
     service::Instance,
     strategy::Strategies,
     sync::lock,
@@ -48,6 +48,7 @@ pub(crate) struct Registry {
     strategies: Arc<Strategies>,
     broker: WeakBroker,
     default_timeout: Duration,
+    default_limits: DefaultLimits,
     local_node: Arc<Node>,
     started: Instant,
     state: Mutex<State>,
@@ -97,6 +98,7 @@ impl Registry {
             middlewares,
             broker,
             default_timeout: *options.request_timeout,
+            default_limits: DefaultLimits::new(options),
             state: Mutex::new(State {
                 nodes: vec![local_node.clone()],
                 services: Vec::new(),
@@ -170,6 +172,24 @@ impl Registry {
     /// Whether calls of this action are limited in time by default.
     fn has_timeout(&self, def: &ActionDef) -> bool {
         !def.timeout.unwrap_or(self.default_timeout).is_zero()
+    }
+
+    /// The limits of an endpoint that is about to be made: its circuit stays
+    /// as it was.
+    fn limits(&self, def: &ActionDef, node: &Node, item: &ServiceItem) -> Limits {
+        let site = LimitedSite {
+            action: def,
+            node: &node.id,
+            service: &item.full_name,
+            local: node.local,
+        };
+        self.default_limits.of(&site, self.actions.limits(&def.name, &node.id).as_ref())
+    }
+
+    /// The balancer takes or leaves the endpoint of a circuit.
+    pub(crate) fn circuit_changed(&self, circuit: &Arc<Circuit>) {
+        let _one_at_a_time = self.state();
+        self.actions.circuit_changed(circuit);
     }
 
     pub(crate) fn change_local<R>(&self, change: impl FnOnce(&mut LocalState) -> R) -> R {

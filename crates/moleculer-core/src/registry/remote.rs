@@ -104,6 +104,7 @@ impl Registry {
                 node: node.clone(),
                 service: item.clone(),
                 has_timeout: self.has_timeout(&def),
+                limits: self.limits(&def, node, item),
                 pace: Pace::default(),
                 def,
                 plain,

@@ -244,15 +244,20 @@ pub(crate) fn panic_error(panic: &(dyn Any + Send)) -> Error {
 /// caller timed out or went away.
 pub(super) fn detach(handler: &ActionFn, tasks: &Tasks) -> ActionFn {
     let (handler, tasks) = (handler.clone(), tasks.clone());
-    Arc::new(move |ctx| {
-        let (done, result) = tokio::sync::oneshot::channel();
-        let running = handler(ctx);
-        tasks.spawn(async move {
-            // Nobody waits any more when this fails, which is the point.
-            drop(done.send(running.await));
-        });
-        Box::pin(async move {
-            result.await.unwrap_or_else(|_| Err::<Body, _>(Error::internal("the broker stopped")))
-        })
+    Arc::new(move |ctx| detached(handler(ctx), &tasks))
+}
+
+/// Runs something that was started in a task of the broker.
+pub(crate) fn detached(
+    running: BoxFuture<'static, Result<Body>>,
+    tasks: &Tasks,
+) -> BoxFuture<'static, Result<Body>> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    tasks.spawn(async move {
+        // Nobody waits any more when this fails, which is the point.
+        drop(done.send(running.await));
+    });
+    Box::pin(async move {
+        result.await.unwrap_or_else(|_| Err::<Body, _>(Error::internal("the broker stopped")))
     })
 }

@@ -29,6 +29,6 @@ pub use self::{
 };
 pub(crate) use self::{
     carried::CarriedOptions,
-    handler::{panic_error, run_lifecycle},
+    handler::{detached, panic_error, run_lifecycle},
     instance::{Instance, InstanceAction, InstanceEvent, Stage},
 };

@@ -142,8 +142,7 @@ impl CircuitBreakerOptions {
     }
 
     /// With the defaults for what is open; `None` when it is off.
-    #[allow(dead_code, reason = "the circuits will use it")]
-    pub(super) fn effective(self) -> Option<Policy> {
+    pub(crate) fn effective(self) -> Option<Policy> {
         self.enabled.unwrap_or(false).then(|| Policy {
             threshold: self.threshold.unwrap_or(0.5),
             window_time: self.window_time.map_or(Duration::from_secs(60), |time| *time),
@@ -175,8 +174,7 @@ impl PartialEq for CircuitBreakerOptions {
 }
 
 /// Options with nothing left open.
-#[allow(dead_code, reason = "the circuits will use it")]
-pub(super) struct Policy {
+pub(crate) struct Policy {
     threshold: f64,
     /// Zero for ever.
     pub(super) window_time: Duration,
@@ -185,7 +183,6 @@ pub(super) struct Policy {
     check: Option<Check>,
 }
 
-#[allow(dead_code, reason = "the circuits will use it")]
 impl Policy {
     /// Whether an error counts as a failure.
     pub(super) fn counts(&self, error: &Error) -> bool {
