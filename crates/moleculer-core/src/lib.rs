@@ -2,6 +2,7 @@
 
 mod body;
 mod broker;
+pub mod cacher;
 mod config;
 mod context;
 mod discoverer;

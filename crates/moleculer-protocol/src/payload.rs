@@ -1,5 +1,6 @@
 //! Params, results and event data: [`Payload`].
 
+mod pipe;
 mod project;
 mod typed;
 
@@ -208,6 +209,26 @@ impl Payload {
             View::Scalar(scalar) => format.encode(&Value::from(scalar), out),
             View::Typed(value) => value.encode(format, out),
             View::Encoded(encoded) => encoded.encode(format, out),
+        }
+    }
+
+    /// Writes the payload as tokens, for who wants to see a part of it, or to
+    /// make something else of it. JSON text is not made a [`Value`] for that.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are malformed, the value's own `Serialize` fails, or the
+    /// writer does; tokens may then have been written already.
+    pub fn write(&self, writer: &mut dyn TokenWriter) -> Result<(), EncodeError> {
+        match self.view() {
+            View::Nothing => to_tokens(&Value::Undefined, writer),
+            View::Scalar(scalar) => to_tokens(&Value::from(scalar), writer),
+            View::Typed(value) => value.encode_tokens(writer),
+            View::Encoded(Encoded { bytes, format: Format::Json }) => {
+                pipe::json_tokens(bytes, writer)
+                    .map_err(|error| EncodeError::new(error.to_string()))
+            }
+            View::Encoded(encoded) => to_tokens(&encoded.to_value()?, writer),
         }
     }
 

@@ -429,3 +429,27 @@ fn unknown_members_of_plain_packets_are_skipped() {
         assert_eq!((packet.kind(), packet.sender.as_str()), (kind, "n"));
     }
 }
+
+/// JSON text passes as tokens, without a value in between.
+#[test]
+fn json_text_passes_as_tokens() {
+    let through = |text: &'static str| {
+        let mut out = BytesMut::new();
+        let payload = Payload::encoded(Bytes::from_static(text.as_bytes()), Format::Json);
+        payload.write(&mut Writer(&mut out)).map(|()| FORMAT.decode::<Value>(&out).unwrap())
+    };
+    for text in [
+        r#"{"b":[1,-2,2.5,1e30,18446744073709551615,true,null,"a\n\u00e9"],"a":{"":{}},"c":[]}"#,
+        r#""\ud800 \ud83d\ude00""#,
+        "[[],[[1]]]",
+        "null",
+    ] {
+        let payload = Payload::encoded(Bytes::from_static(text.as_bytes()), Format::Json);
+        assert_eq!(through(text).unwrap(), payload.to_value().unwrap(), "{text}");
+    }
+    for text in ["{\"a\":1,", "[1", "", "\"", "1 2", "{1:2}"] {
+        assert!(through(text).is_err(), "{text}");
+    }
+    let deep: &'static str = "[".repeat(10_000).leak();
+    assert!(through(deep).is_err());
+}

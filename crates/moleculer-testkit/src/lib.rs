@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod alloc;
+pub mod cacher;
 mod compare;
 pub mod local;
 pub mod middleware;

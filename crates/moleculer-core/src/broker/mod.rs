@@ -292,6 +292,7 @@ impl ServiceBroker {
         let event = match module {
             "transit" => "$transit.error",
             "transporter" => "$transporter.error",
+            "cacher" => "$cacher.error",
             _ => "$broker.error",
         };
         if self.0.bus.is_empty() && self.0.registry.events.all_local(event, None).is_empty() {

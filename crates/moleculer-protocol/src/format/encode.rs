@@ -18,7 +18,7 @@ use crate::{Extended, Value};
 ///
 /// When the value's own `Serialize` fails, a map key is not text, an integer
 /// is above 64 bits, or the writer fails.
-pub(crate) fn to_tokens<T, W>(value: &T, writer: &mut W) -> Result<(), EncodeError>
+pub fn to_tokens<T, W>(value: &T, writer: &mut W) -> Result<(), EncodeError>
 where
     T: Serialize + ?Sized,
     W: TokenWriter + ?Sized,

@@ -15,8 +15,9 @@ use serde::{
 };
 
 pub(crate) use self::decode::TokenDeserializer;
-pub(crate) use self::encode::{ObjectWriter, to_tokens};
+pub(crate) use self::encode::ObjectWriter;
 pub use self::{
+    encode::to_tokens,
     error::{DecodeError, EncodeError},
     token::{Compound, Open, Peek, Token, TokenReader, TokenWriter},
 };

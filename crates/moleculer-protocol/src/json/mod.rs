@@ -51,6 +51,14 @@ where
     })
 }
 
+/// As [`from_slice_seed`], for a seed that must not run twice.
+pub(crate) fn from_slice_once<T>(
+    input: &[u8],
+    seed: impl for<'de> DeserializeSeed<'de, Value = T>,
+) -> Result<T, DecodeError> {
+    read(&replace_lone_surrogates(input), seed)
+}
+
 fn read<T>(
     input: &[u8],
     seed: impl for<'de> DeserializeSeed<'de, Value = T>,

@@ -1,0 +1,9 @@
+//! The rules that every cacher keeps.
+
+use std::{process::ExitCode, sync::Arc};
+
+use moleculer_cacher_memory::MemoryCacher;
+
+fn main() -> ExitCode {
+    moleculer_testkit::cacher::run(|| Arc::new(MemoryCacher::builder().build()))
+}
