@@ -215,3 +215,18 @@ async fn a_call_fails_with_an_error_of_the_callers_own() {
     assert_eq!(refused("no.body").await, Err(Refusal::Unknown(ErrorKind::ServiceNotFound)));
     assert_eq!(refused("f.five").await, Err(Refusal::Unknown(ErrorKind::Moleculer)));
 }
+
+#[test]
+fn a_main_that_fails_prints_words() {
+    let cause = std::io::Error::other("connection refused");
+    let error = Error::client(404, "NOT_FOUND", "no such post").with_data(5);
+    let error = error.at_node(&"node-1".into()).with_source(cause);
+    assert_eq!(
+        format!("{error:?}"),
+        "MoleculerClientError: no such post (NOT_FOUND) at node node-1\n  caused by: connection refused"
+    );
+    assert!(format!("{error:#?}").contains("data: 5"));
+    // A cause that the message repeats is not told twice.
+    let error = Error::internal("it failed: x").with_source(std::io::Error::other("x"));
+    assert_eq!(format!("{error:?}"), "MoleculerError: it failed: x");
+}

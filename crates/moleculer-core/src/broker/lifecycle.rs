@@ -7,6 +7,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, try_join_all};
 use moleculer_protocol::Payload;
+use tokio::time::Instant;
 
 use super::{Inner, ServiceBroker, lock};
 use crate::{Error, Result, Value};
@@ -97,12 +98,8 @@ impl ServiceBroker {
     }
 
     async fn start_all(&self) -> Result<()> {
-        tracing::info!(
-            node_id = %self.node_id(),
-            namespace = self.namespace(),
-            transporter = self.transit().map(|transit| transit.transporter_name()),
-            "starting"
-        );
+        let since = Instant::now();
+        self.introduce();
         self.0.middlewares.starting(self).await?;
         if let Some(transit) = self.transit() {
             transit.connect().await?;
@@ -124,8 +121,28 @@ impl ServiceBroker {
         for started in &self.0.handlers.started {
             started(self.clone()).await?;
         }
-        tracing::info!(node_id = %self.node_id(), "started with {} services", services.len());
+        tracing::info!(
+            node_id = %self.node_id(),
+            services = services.len(),
+            actions = services.iter().map(|service| service.actions.len()).sum::<usize>(),
+            time = ?since.elapsed(),
+            "started"
+        );
         Ok(())
+    }
+
+    /// Says who this node is.
+    fn introduce(&self) {
+        let transit = self.transit();
+        tracing::info!(
+            node_id = %self.node_id(),
+            namespace = self.namespace(),
+            version = env!("CARGO_PKG_VERSION"),
+            protocol = %self.0.options.protocol,
+            transporter = transit.map_or("none", |transit| transit.transporter_name()),
+            serializer = transit.map_or("none", |transit| transit.serializer_name()),
+            "Moleculer for Rust starts"
+        );
     }
 
     /// Takes all services back, stops them, and disconnects. Other nodes have
@@ -219,19 +236,6 @@ impl ServiceBroker {
             tracing::error!(event, "an event handler does not end; the broker goes on without it");
         }
     }
-
-    /// Runs until the process is told to end (SIGINT or SIGTERM), then stops.
-    ///
-    /// # Errors
-    ///
-    /// The error that stopped the broker, if one did.
-    pub async fn run_until_signal(&self) -> Result<()> {
-        tokio::select! {
-            () = signal() => {}
-            () = self.0.tasks.token().cancelled() => {}
-        }
-        self.stop().await
-    }
 }
 
 /// Handlers that the builder was given.
@@ -277,28 +281,4 @@ impl Drop for End<'_> {
 
 pub(super) fn interrupted() -> Error {
     Error::internal("the broker was stopped while it started")
-}
-
-async fn signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
 }

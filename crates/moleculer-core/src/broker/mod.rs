@@ -9,6 +9,7 @@ mod lifecycle;
 mod mcall;
 mod ping;
 mod services;
+mod signals;
 mod tasks;
 
 use std::{

@@ -1,6 +1,7 @@
 //! The keys of a JavaScript user's options that are no options here.
 
 use moleculer_protocol::{Object, Value};
+use serde_json::json;
 
 use super::{BrokerOptions, places::Problem};
 
@@ -113,15 +114,20 @@ pub(super) fn all(defaults: &BrokerOptions) -> Object {
         _ => Object::new(),
     };
     // What a policy leaves open is not written.
-    let retry = Object::from([
-        ("enabled", Value::from(false)),
-        ("retries", 5.into()),
-        ("delay", 100.into()),
-        ("maxDelay", 1000.into()),
-        ("factor", 2.into()),
-        ("budget", 0.1.into()),
-    ]);
-    known.insert("retryPolicy", retry);
+    let policies = json!({
+        "retryPolicy": {
+            "enabled": false, "retries": 5, "delay": 100, "maxDelay": 1000, "factor": 2,
+            "budget": 0.1,
+        },
+        "circuitBreaker": {
+            "enabled": false, "threshold": 0.5, "windowTime": 60, "minRequestCount": 20,
+            "halfOpenTime": 10_000,
+        },
+        "bulkhead": { "enabled": false, "concurrency": 10, "maxQueueSize": 100 },
+    });
+    if let Value::Object(policies) = policies.into() {
+        known.merge(policies);
+    }
     for (path, meaning) in NOT_SUPPORTED {
         put(&mut known, path, meaning.default());
     }
@@ -154,11 +160,16 @@ fn take(options: &mut Object, path: &str) -> Option<Value> {
 }
 
 /// `null` is JavaScript's way to switch something off: it reads as the empty
-/// value of the option's kind.
+/// value of the option's kind. So does `false` for a part that has `enabled`.
 pub(super) fn empty_nulls(options: &mut Object, defaults: &Object) {
     for (key, default) in defaults.iter() {
         match (options.get_mut(key), default) {
             (Some(value), default) if value.is_nullish() => *value = empty(default),
+            (Some(value @ Value::Bool(false)), Value::Object(part))
+                if part.contains_key("enabled") =>
+            {
+                *value = Object::new().into();
+            }
             (Some(Value::Object(inner)), Value::Object(defaults)) => empty_nulls(inner, defaults),
             _ => {}
         }

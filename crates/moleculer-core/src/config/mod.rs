@@ -64,9 +64,9 @@ use crate::{BulkheadOptions, CircuitBreakerOptions, Result, RetryPolicy};
 /// are an error, and so are the schemas that `internalServices` may hold there.
 ///
 /// An error as well, until they are supported: `cacher`, `disableBalancer`,
-/// `metrics`, `tracing`, `validator`, `registry.discoverer`. Values that mean what is done anyway are taken:
-/// those that switch the part off, `true` and `"Fastest"` as the validator,
-/// `"Local"` as the discoverer.
+/// `metrics`, `tracing`, `validator`, `registry.discoverer`. Values that mean
+/// what is done anyway are taken: those that switch the part off, `true` and
+/// `"Fastest"` as the validator, `"Local"` as the discoverer.
 ///
 /// `null` switches off what it is given for: it reads as `false`, 0 or empty.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

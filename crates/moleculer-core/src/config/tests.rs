@@ -130,7 +130,8 @@ fn what_a_javascript_user_writes_is_taken_where_it_holds() {
         json!({"registry": {"discoverer": "Local"}}),
         json!({"registry": {"discoverer": {"type": "Local", "options": {}}}}),
         json!({"metrics": {"enabled": false, "reporter": "Console"}, "tracing": {}}),
-        json!({"circuitBreaker": {"threshold": 0.3}, "bulkhead": {"enabled": false}}),
+        json!({"circuitBreaker": false, "bulkhead": false, "retryPolicy": false,
+               "tracking": false}),
         json!({"internalServices": false, "internalMiddlewares": true}),
         json!({"namespace": null, "nodeID": null, "transporter": null, "serializer": null,
                "requestTimeout": null, "maxCallLevel": null, "middlewares": null,
@@ -247,6 +248,32 @@ fn every_key_of_the_reference_has_its_class() {
         let classes = classes.into_iter().filter(|class| *class).count();
         assert_eq!(classes, 1, "{path}");
     }
+}
+
+/// The defaults that policies leave open, as they are told to those who ask.
+#[test]
+fn all_keys_with_their_defaults_are_the_options() {
+    let mut known = BrokerOptions::keys();
+    for (path, _) in keys::NOT_SUPPORTED {
+        match path.split_once('.') {
+            None => drop(known.remove(path)),
+            Some((section, key)) => match known.get_mut(section) {
+                Some(Value::Object(section)) => drop(section.remove(key)),
+                _ => panic!("{section}"),
+            },
+        }
+    }
+    for key in keys::ONLY_JAVASCRIPT {
+        known.remove(key);
+    }
+    let read = BrokerOptions::from_value(known).expect("they are valid");
+    let expected = BrokerOptions {
+        retry_policy: read.retry_policy.clone(),
+        circuit_breaker: read.circuit_breaker.clone(),
+        bulkhead: read.bulkhead,
+        ..BrokerOptions::default()
+    };
+    assert_eq!(read, expected);
 }
 
 #[test]

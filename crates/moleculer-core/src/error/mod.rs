@@ -344,23 +344,48 @@ impl fmt::Display for Error {
     }
 }
 
+/// For people: a `main` that fails prints this. `{:#?}` has every member.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct(self.name());
-        out.field("message", &self.0.message);
-        if let Some(code) = &self.0.code {
-            out.field("code", code);
+        if f.alternate() {
+            return self.0.members(f);
         }
-        if let Some(r#type) = &self.0.r#type {
-            out.field("type", r#type);
-        }
-        if let Some(data) = &self.0.data {
-            out.field("data", data);
+        write!(f, "{}: {}", self.name(), self.0.message)?;
+        if let Some(name) = &self.0.r#type {
+            write!(f, " ({name})")?;
         }
         if let Some(node) = &self.0.node_id {
+            write!(f, " at node {node}")?;
+        }
+        let mut source = self.source();
+        while let Some(cause) = source {
+            // Often the message already says it.
+            if !self.0.message.contains(&cause.to_string()) {
+                write!(f, "\n  caused by: {cause}")?;
+            }
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn members(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct(self.kind.name());
+        out.field("message", &self.message);
+        if let Some(code) = &self.code {
+            out.field("code", code);
+        }
+        if let Some(r#type) = &self.r#type {
+            out.field("type", r#type);
+        }
+        if let Some(data) = &self.data {
+            out.field("data", data);
+        }
+        if let Some(node) = &self.node_id {
             out.field("node_id", node);
         }
-        if let Some(source) = &self.0.source {
+        if let Some(source) = &self.source {
             out.field("source", source);
         }
         out.finish()

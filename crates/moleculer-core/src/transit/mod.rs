@@ -95,6 +95,10 @@ impl Transit {
         self.transporter.name()
     }
 
+    pub(crate) fn serializer_name(&self) -> &'static str {
+        self.serializer.name()
+    }
+
     /// Number of requests that wait for a response.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()

@@ -348,12 +348,16 @@ fn the_runners_rules() {
         ("VALIDATOR", "true"),
         ("HEARTBEATINTERVAL", "1e1"),
         ("MAXCALLLEVEL", "00012"),
+        ("CIRCUITBREAKER_THRESHOLD", "0.3"),
+        ("BULKHEAD_CONCURRENCY", "3"),
     ]);
     let options = options.expect("they are valid");
     assert_eq!(options.log_level, Some(LogLevel::All(Severity::Warn)));
     assert_eq!(options.retry_policy.enabled, Some(true));
     assert_eq!(options.heartbeat_interval.as_secs(), 10);
     assert_eq!(options.max_call_level, 12);
+    assert_eq!(options.circuit_breaker.threshold, Some(0.3));
+    assert_eq!(options.bulkhead.concurrency, Some(3));
 }
 
 #[test]
@@ -371,6 +375,7 @@ fn mistakes_in_the_environment_name_the_variable() {
         "yes",
         "tracking.enabled: invalid type: string \"yes\", expected a bo",
     );
+    check("CIRCUITBREAKER_WINDOWTIME", "long", "circuitBreaker.windowTime: \"long\" is no dur");
     check("TRANSIT", "x", "transit: invalid type: string \"x\", expected an object");
     check("LOGLEVEL", "loud", "logLevel: \"loud\" is no log level");
     check("CACHER", "redis://localhost", "cacher: this is not supported yet");
