@@ -78,6 +78,24 @@ pub struct NodeView {
     pub offline_since: Option<Duration>,
 }
 
+impl NodeView {
+    /// A node of which nothing more is known, not available.
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            local: false,
+            available: false,
+            seq: 0,
+            cpu_seq: 0,
+            cpu: None,
+            info: None,
+            address: PeerAddress::default(),
+            last_seen: Duration::ZERO,
+            offline_since: None,
+        }
+    }
+}
+
 /// Where a node can be reached over TCP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerAddress {
@@ -92,7 +110,8 @@ pub struct PeerAddress {
 }
 
 impl Host {
-    pub(crate) fn new(api: impl HostApi) -> Self {
+    /// A host; brokers make theirs themselves.
+    pub fn new(api: impl HostApi) -> Self {
         Self(Arc::new(api))
     }
 
@@ -228,29 +247,57 @@ impl fmt::Debug for Host {
     }
 }
 
-/// Implemented by the broker; [`Host`] documents the methods.
-pub(crate) trait HostApi: Send + Sync + 'static {
+/// What stands behind a [`Host`], which documents the methods: the broker, or
+/// a test that looks at a transporter without one.
+pub trait HostApi: Send + Sync + 'static {
+    /// See [`Host::node_id`].
     fn node_id(&self) -> &NodeId;
+    /// See [`Host::namespace`].
     fn namespace(&self) -> &str;
+    /// See [`Host::accepts_any_version`].
     fn accepts_any_version(&self) -> bool;
+    /// See [`Host::deliver`].
     fn deliver(&self, delivery: Delivery) -> Flow;
+    /// See [`Host::ready`].
     fn ready(&self) -> BoxFuture<'static, ()>;
+    /// The medium is connected; see [`Host::reconnected`].
     fn connected(&self, was_reconnect: bool);
+    /// See [`Host::disconnected`].
     fn disconnected(&self, error: &Error);
+    /// See [`Host::encode`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
     fn encode(&self, body: PacketBody) -> Result<Bytes>;
+    /// See [`Host::send`].
     fn send(&self, topic: Topic, body: PacketBody) -> BoxFuture<'static, Result<()>>;
+    /// See [`Host::nodes`].
     fn nodes(&self) -> Vec<NodeView>;
+    /// See [`Host::node`].
     fn node(&self, id: &NodeId) -> Option<NodeView>;
+    /// See [`Host::raise_local_seq`].
     fn raise_local_seq(&self, seq: u64);
+    /// See [`Host::set_local_port`].
     fn set_local_port(&self, port: u16);
+    /// See [`Host::refresh_local_cpu`].
     fn refresh_local_cpu(&self) -> BoxFuture<'static, ()>;
+    /// See [`Host::node_info`].
     fn node_info(&self, node: &NodeId, info: Arc<NodeInfo>);
+    /// See [`Host::node_alive`].
     fn node_alive(&self, node: &NodeId, cpu: Option<f64>, cpu_seq: Option<u64>);
+    /// See [`Host::node_offline`].
     fn node_offline(&self, node: &NodeId, unexpected: bool);
+    /// See [`Host::set_node_seq`].
     fn set_node_seq(&self, node: &NodeId, seq: u64);
+    /// See [`Host::peer_seen`].
     fn peer_seen(&self, node: &NodeId, address: PeerAddress);
+    /// See [`Host::silent_nodes`].
     fn silent_nodes(&self, limit: Duration) -> Vec<NodeId>;
+    /// See [`Host::forget_offline`].
     fn forget_offline(&self, age: Duration);
+    /// See [`Host::spawn`].
     fn spawn(&self, task: BoxFuture<'static, ()>);
+    /// See [`Host::stopping`].
     fn stopping(&self) -> CancellationToken;
 }

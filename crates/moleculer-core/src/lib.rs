@@ -44,7 +44,7 @@ pub use self::{
     context::{Context, EventKind},
     discoverer::{Discoverer, DynDiscoverer, LocalDiscoverer},
     error::{Error, ErrorKind, ErrorRegenerator, Result},
-    host::{Delivery, Flow, Host, NodeView, PeerAddress},
+    host::{Delivery, Flow, Host, HostApi, NodeView, PeerAddress},
     middleware::{
         ActionSite, BulkheadOptions, BytesFn, CallFn, Chain, CircuitBreakerOptions, EmitFn,
         ErrorInfo, EventSite, Fallback, MessageFn, Middleware, PublishFn, RetryPolicy,

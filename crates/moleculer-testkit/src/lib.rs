@@ -5,8 +5,11 @@ pub mod cacher;
 mod compare;
 pub mod local;
 pub mod middleware;
+pub mod network;
+pub mod relay;
 pub mod serializer;
 pub mod strategy;
+pub mod transporter;
 
 /// The suites' own tests measure as those of a plug-in do.
 #[cfg(test)]

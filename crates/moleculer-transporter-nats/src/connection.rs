@@ -9,12 +9,15 @@ use std::{
 };
 
 use async_nats::{Client, ConnectOptions, Event};
+use bytes::Bytes;
+use futures_util::StreamExt;
 use moleculer_core::{NodeId, Result};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     NatsConfig,
-    error::not_connected,
+    error::{disconnected, not_connected},
     servers::{Login, Servers},
 };
 
@@ -63,6 +66,26 @@ impl Connection {
             .await
             .map_err(|error| not_connected(&servers.to_string(), error))?;
         Ok(Self { client, ended })
+    }
+
+    /// Resolves when the server has heard everything that was said before,
+    /// subscriptions above all. `subject` is one that nobody else listens to.
+    ///
+    /// # Errors
+    ///
+    /// When the connection has ended. A server that does not answer in time,
+    /// because it allows this user no such subject, is believed.
+    pub(crate) async fn confirm(&self, subject: String, patience: Duration) -> Result<()> {
+        let mut echo = self.client.subscribe(subject.clone()).await.map_err(|_| disconnected())?;
+        self.client.publish(subject, Bytes::new()).await.map_err(|_| disconnected())?;
+        match timeout(patience, echo.next()).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(disconnected()),
+            Err(_) => {
+                tracing::warn!("the NATS server confirms no subscriptions; this node goes on");
+                Ok(())
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use async_nats::{Client, SubscribeError, Subscriber};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, future::join_all};
 use moleculer_core::{
     Delivery, Flow, Host,
     protocol::{PacketKind, Topic},
@@ -48,6 +48,14 @@ impl Inbox {
         }
         Ok(Self::new(queues, |message| message))
     }
+
+    /// Takes the subscriptions back. What the server has sent already still
+    /// comes; then the inbox ends.
+    pub(crate) async fn drain(&mut self) {
+        let drains = self.queues.iter_mut().map(|queue| queue.messages.drain());
+        // Whatever fails has ended with its connection.
+        drop(join_all(drains).await);
+    }
 }
 
 impl<S> Inbox<S> {
@@ -62,7 +70,7 @@ impl<S> Inbox<S> {
 
 impl<S: Stream<Item: Payload> + Unpin> Inbox<S> {
     /// Hands everything to the host, until the connection ends for good.
-    pub(crate) async fn read(mut self, host: &Host) {
+    pub(crate) async fn read(&mut self, host: &Host) {
         let deliver = |kind, bytes| {
             // Reading never pauses: responses that running handlers wait for
             // come the same way, and what waits here is lost in the end.

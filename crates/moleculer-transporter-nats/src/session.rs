@@ -1,7 +1,13 @@
 //! From the first connection to the last: what is sent, and what is done when
 //! the connection is lost.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::PublishErrorKind;
 use bytes::Bytes;
@@ -11,7 +17,7 @@ use moleculer_core::{
     protocol::{PacketKind, Topic},
 };
 use tokio::{
-    sync::watch,
+    sync::{Mutex, oneshot, watch},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -39,7 +45,18 @@ pub(crate) struct Session {
     config: Arc<NatsConfig>,
     host: Host,
     way: watch::Sender<Way>,
+    /// How often it was lost.
+    losses: AtomicU64,
+    balanced: Mutex<Balanced>,
     closing: CancellationToken,
+}
+
+/// The balanced topics, and how to end what reads their packets.
+#[derive(Debug, Default)]
+struct Balanced {
+    topics: Vec<Topic>,
+    /// Told when the server is asked for no more.
+    reader: Option<oneshot::Sender<oneshot::Sender<()>>>,
 }
 
 /// The way to the server.
@@ -56,7 +73,8 @@ impl Session {
     /// Connects for the first time.
     pub(crate) async fn open(config: Arc<NatsConfig>, host: Host) -> Result<Arc<Self>> {
         let (way, closing) = (watch::Sender::new(Way::Closed), CancellationToken::new());
-        let session = Arc::new(Self { config, host, way, closing });
+        let (losses, balanced) = (AtomicU64::new(0), Mutex::default());
+        let session = Arc::new(Self { config, host, way, losses, balanced, closing });
         let connection = session.connect(&session.config.url).await?;
         session.way.send_replace(Way::Open(connection));
         Ok(session)
@@ -69,18 +87,67 @@ impl Session {
 
     /// Subscribes, and reads from now on.
     pub(crate) async fn subscribe(self: &Arc<Self>, topics: Vec<Topic>) -> Result<()> {
-        let connection = match &*self.way.borrow() {
-            Way::Open(connection) | Way::Lost(connection) => Arc::clone(connection),
-            Way::Closed => return Err(disconnected()),
-        };
+        let connection = self.connection()?;
         let inbox = self.inbox(&connection, &topics).await?;
+        self.confirm(&connection).await?;
         self.host.spawn(Arc::clone(self).run(connection, inbox, topics));
         Ok(())
+    }
+
+    /// Subscribes to these balanced topics instead of those before.
+    pub(crate) async fn subscribe_balanced(&self, topics: Vec<Topic>) -> Result<()> {
+        let mut balanced = self.balanced.lock().await;
+        balanced.topics = topics;
+        let connection = self.connection()?;
+        self.read_balanced(&mut balanced, &connection).await?;
+        self.confirm(&connection).await
+    }
+
+    /// The new subscriptions come before the old ones go: in one queue group a
+    /// packet still comes only once.
+    async fn read_balanced(&self, balanced: &mut Balanced, connection: &Connection) -> Result<()> {
+        let mut inbox = self.inbox(connection, &balanced.topics).await?;
+        let (end, ended) = oneshot::channel::<oneshot::Sender<()>>();
+        let host = self.host.clone();
+        self.host.spawn(async move {
+            let drained = tokio::select! {
+                () = inbox.read(&host) => return,
+                drained = ended => drained,
+            };
+            inbox.drain().await;
+            if let Ok(drained) = drained {
+                // Nobody waits for it any more.
+                drained.send(()).ok();
+            }
+            inbox.read(&host).await;
+        });
+        if let Some(reader) = balanced.reader.replace(end) {
+            let (drained, done) = oneshot::channel();
+            if reader.send(drained).is_ok() {
+                // It has ended if it does not answer.
+                done.await.ok();
+            }
+        }
+        Ok(())
+    }
+
+    fn connection(&self) -> Result<Arc<Connection>> {
+        match &*self.way.borrow() {
+            Way::Open(connection) | Way::Lost(connection) => Ok(Arc::clone(connection)),
+            Way::Closed => Err(disconnected()),
+        }
     }
 
     async fn inbox(&self, connection: &Connection, topics: &[Topic]) -> Result<Inbox> {
         let inbox = Inbox::open(&connection.client, topics, self.host.namespace()).await;
         inbox.map_err(|error| disconnected().with_source(error))
+    }
+
+    /// Waits until the server knows the subscriptions.
+    async fn confirm(&self, connection: &Connection) -> Result<()> {
+        let own = Topic::node(PacketKind::Pong, self.host.node_id().clone());
+        let subject = format!("{}.subscribed", own.name(self.host.namespace()));
+        connection.confirm(subject, *self.config.timeout).await
     }
 
     /// Reads; and makes a new connection when async-nats has given one up.
@@ -121,6 +188,11 @@ impl Session {
             let attempted = async {
                 let connection = self.connect(servers).await?;
                 let inbox = self.inbox(&connection, topics).await?;
+                let mut balanced = self.balanced.lock().await;
+                if !balanced.topics.is_empty() {
+                    self.read_balanced(&mut balanced, &connection).await?;
+                }
+                self.confirm(&connection).await?;
                 Ok::<_, Error>((connection, inbox))
             };
             match attempted.await {
@@ -247,6 +319,7 @@ impl Session {
 
 impl Listener for Arc<Session> {
     fn lost(&self) {
+        self.losses.fetch_add(1, Ordering::AcqRel);
         let mut lost = None;
         self.way.send_if_modified(|way| {
             let Way::Open(connection) = &*way else { return false };
@@ -266,7 +339,16 @@ impl Listener for Arc<Session> {
     }
 
     fn back(&self) {
-        self.reopen(None);
+        let losses = self.losses.load(Ordering::Acquire);
+        let Ok(connection) = self.connection() else { return };
+        let session = Self::clone(self);
+        self.host.spawn(async move {
+            let confirmed = session.closing.run_until_cancelled(session.confirm(&connection)).await;
+            let lost_again = session.losses.load(Ordering::Acquire) != losses;
+            if matches!(confirmed, Some(Ok(()))) && !lost_again {
+                session.reopen(None);
+            }
+        });
     }
 }
 

@@ -123,6 +123,10 @@ impl Transporter for NatsTransporter {
         self.session()?.subscribe(topics).await
     }
 
+    async fn subscribe_balanced(&self, topics: Vec<Topic>) -> Result<()> {
+        self.session()?.subscribe_balanced(topics).await
+    }
+
     fn try_publish(&self, topic: &Topic, bytes: Bytes) -> Result<(), TryPublishError> {
         let session = self.session.load();
         let session = session.as_ref().ok_or_else(|| TryPublishError::Failed(disconnected()))?;

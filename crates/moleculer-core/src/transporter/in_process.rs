@@ -81,6 +81,9 @@ impl InProcessTransporter {
     fn receivers(&self, topic: &Topic) -> Result<Vec<mpsc::Sender<Delivery>>> {
         let host = self.host()?;
         let nodes = self.network.nodes();
+        if !nodes.queues.contains_key(&(host.namespace().to_owned(), host.node_id().clone())) {
+            return Err(Error::internal("disconnected"));
+        }
         if nodes.isolated.contains(host.node_id()) {
             return Ok(Vec::new());
         }

@@ -17,13 +17,23 @@ use crate::{Result, discoverer::DynDiscoverer, host::Host};
 ///
 /// - `connect` resolves when packets can flow both ways; the broker retries a
 ///   failed one. After it the transporter reconnects by itself.
-/// - Received bytes go to [`Host::deliver`] by a plain call, in the order in
-///   which they came from one peer.
+/// - When `subscribe` resolves, packets of these topics arrive: one published
+///   after that is not lost.
+/// - Received bytes go to [`Host::deliver`] by a plain call, unchanged, and in
+///   the order in which they came from one peer. Where the medium keeps no
+///   order between topics, a DISCONNECT still comes after what came before it.
+/// - A packet for a node reaches that node alone, one for all every node of
+///   the namespace; whether its sender is one of them is the medium's choice.
 /// - `publish` and `try_publish` keep the order of packets to one target.
-/// - `try_publish` never waits; `publish` waits while the way is full.
+/// - `try_publish` never waits; `publish` waits while the way is full. What
+///   waits is bounded.
+/// - A medium that is lost is told with [`Host::disconnected`]; one that is
+///   back, and subscribed to as before, with [`Host::reconnected`].
 /// - `disconnect` ends every task and socket that `connect` made, flushing
-///   what was published before it.
+///   what was published before it. After it publishing fails.
 /// - Nothing that a peer sends ends the process or a task that serves others.
+///
+/// `moleculer-testkit` has a test program with a case for each of these.
 pub trait Transporter: fmt::Debug + Send + Sync + 'static {
     /// The name in configuration, for example `TCP`.
     fn name(&self) -> &'static str;
@@ -36,6 +46,19 @@ pub trait Transporter: fmt::Debug + Send + Sync + 'static {
 
     /// Asks for the packets of these topics; called once, after `connect`.
     fn subscribe(&self, topics: Vec<Topic>) -> impl Future<Output = Result<()>> + Send;
+
+    /// Asks for the packets of these balanced topics, in place of those that
+    /// were asked for before; called when the services of this node change.
+    ///
+    /// # Errors
+    ///
+    /// The default fails: only media that are
+    /// [`balanced`](TransporterCapabilities::balanced) can do it.
+    fn subscribe_balanced(&self, topics: Vec<Topic>) -> impl Future<Output = Result<()>> + Send {
+        let _ = topics;
+        let error = crate::Error::internal("this medium does not balance");
+        std::future::ready(Err(error))
+    }
 
     /// Publishes at once if there is room, else gives the bytes back.
     ///
@@ -65,7 +88,8 @@ pub trait Transporter: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransporterCapabilities {
-    /// The medium chooses one of several receivers by itself.
+    /// The medium chooses one of several receivers by itself:
+    /// [`subscribe_balanced`](Transporter::subscribe_balanced).
     pub balanced: bool,
     /// Nodes find each other by the transporter's own discoverer.
     pub own_discovery: bool,
@@ -94,6 +118,8 @@ pub trait DynTransporter: fmt::Debug + Send + Sync + 'static {
     fn connect_dyn(&self, host: Host) -> BoxFuture<'_, Result<()>>;
     /// See [`Transporter::subscribe`].
     fn subscribe_dyn(&self, topics: Vec<Topic>) -> BoxFuture<'_, Result<()>>;
+    /// See [`Transporter::subscribe_balanced`].
+    fn subscribe_balanced_dyn(&self, topics: Vec<Topic>) -> BoxFuture<'_, Result<()>>;
     /// See [`Transporter::try_publish`].
     ///
     /// # Errors
@@ -120,6 +146,9 @@ impl<T: Transporter> DynTransporter for T {
     }
     fn subscribe_dyn(&self, topics: Vec<Topic>) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.subscribe(topics))
+    }
+    fn subscribe_balanced_dyn(&self, topics: Vec<Topic>) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.subscribe_balanced(topics))
     }
     fn try_publish(&self, topic: &Topic, bytes: Bytes) -> std::result::Result<(), TryPublishError> {
         Transporter::try_publish(self, topic, bytes)
