@@ -5,6 +5,7 @@ const [version] = process.argv.slice(2);
 const { ServiceBroker } = loadMoleculer(version);
 
 const empty = broker => broker.call("users.empty");
+const safe = broker => broker.call("users.empty", null, { fallbackResponse: 1 });
 const add = broker => broker.call("math.add", { a: 4, b: 2 });
 const created = broker => broker.emit("order.created", ["param1", { a: 1, b: "Test" }, 500]);
 const pass = { localAction: next => ctx => next(ctx).then(result => result) };
@@ -21,6 +22,15 @@ await measure(["local/failing"], broker => broker.call("users.fail").catch(() =>
 await measure(["local/three-middlewares"], empty, { middlewares: [pass, pass, pass] });
 await measure(["local/timeout"], empty, { requestTimeout: 10_000 });
 await measure(["local/retry"], empty, { retryPolicy: { enabled: true } });
+await measure(["local/circuit-breaker"], empty, { circuitBreaker: { enabled: true } });
+await measure(["local/bulkhead"], empty, { bulkhead: { enabled: true } });
+await measure(["local/fallback"], safe);
+await measure(["local/fault-tolerance"], safe, {
+	requestTimeout: 10_000,
+	retryPolicy: { enabled: true },
+	circuitBreaker: { enabled: true },
+	bulkhead: { enabled: true }
+});
 await measure(["local/emit-to-1"], created, {}, listeners(1));
 await measure(["local/emit-to-20"], created, {}, listeners(20));
 process.exit(0);

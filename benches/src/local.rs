@@ -24,6 +24,10 @@ pub(crate) const FAILING: &str = "local/failing";
 pub(crate) const MIDDLEWARES: &str = "local/three-middlewares";
 pub(crate) const TIMEOUT: &str = "local/timeout";
 pub(crate) const RETRY: &str = "local/retry";
+pub(crate) const BREAKER: &str = "local/circuit-breaker";
+pub(crate) const BULKHEAD: &str = "local/bulkhead";
+pub(crate) const FALLBACK: &str = "local/fallback";
+pub(crate) const TOLERANT: &str = "local/fault-tolerance";
 pub(crate) const TWO_CALLERS: &str = "local/two-callers";
 /// How many listeners there are, and the workload that says so.
 pub(crate) const EMIT: [(usize, &str); 2] = [(1, "local/emit-to-1"), (20, "local/emit-to-20")];

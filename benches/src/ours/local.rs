@@ -3,15 +3,16 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use moleculer::{
-    ActionFn, ActionSite, BrokerBuilder, IntoService, Middleware, RetryPolicy, prelude::*,
+    ActionFn, ActionSite, BrokerBuilder, BulkheadOptions, CircuitBreakerOptions, IntoService,
+    Middleware, RetryPolicy, prelude::*,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     local::{
-        self, EMIT, FAILING, MIDDLEWARES, NESTED, NO_PARAMS, RETRY, TIMEOUT, TYPED_PARAMS,
-        VALUE_PARAMS, event_data,
+        self, BREAKER, BULKHEAD, EMIT, FAILING, FALLBACK, MIDDLEWARES, NESTED, NO_PARAMS, RETRY,
+        TIMEOUT, TOLERANT, TYPED_PARAMS, VALUE_PARAMS, event_data,
     },
     measure::{Flavor, Result},
 };
@@ -48,12 +49,29 @@ async fn layers(plain: &'static ServiceBroker) -> Result<()> {
     let passing = ServiceBroker::builder().middleware(Pass).middleware(Pass).middleware(Pass);
     let limited = ServiceBroker::builder().request_timeout(Duration::from_secs(10));
     let retried = ServiceBroker::builder().retry(RetryPolicy::new());
-    for (workload, builder) in [(MIDDLEWARES, passing), (TIMEOUT, limited), (RETRY, retried)] {
+    let broken = ServiceBroker::builder().circuit_breaker(CircuitBreakerOptions::new());
+    let queued = ServiceBroker::builder().bulkhead(BulkheadOptions::new());
+    for (workload, builder) in [
+        (MIDDLEWARES, passing),
+        (TIMEOUT, limited),
+        (RETRY, retried),
+        (BREAKER, broken),
+        (BULKHEAD, queued),
+    ] {
         let broker = start(builder).await?;
         local::calls(workload, || empty(broker)).await?;
         local::compared(workload, || empty(broker), || empty(plain)).await?;
     }
-    Ok(())
+    local::calls(FALLBACK, || safe(plain)).await?;
+    local::compared(FALLBACK, || safe(plain), || empty(plain)).await?;
+    let tolerant = ServiceBroker::builder()
+        .request_timeout(Duration::from_secs(10))
+        .retry(RetryPolicy::new())
+        .circuit_breaker(CircuitBreakerOptions::new())
+        .bulkhead(BulkheadOptions::new());
+    let tolerant = start(tolerant).await?;
+    local::calls(TOLERANT, || safe(tolerant)).await?;
+    local::compared(TOLERANT, || safe(tolerant), || empty(plain)).await
 }
 
 async fn events() -> Result<()> {
@@ -79,6 +97,11 @@ async fn start(builder: BrokerBuilder) -> Result<&'static ServiceBroker> {
 
 async fn empty(broker: &ServiceBroker) -> bool {
     broker.call::<Vec<u32>>("users.empty", ()).await.is_ok()
+}
+
+/// With a fallback that is not needed.
+async fn safe(broker: &ServiceBroker) -> bool {
+    broker.call::<Vec<u32>>("users.empty", ()).fallback_response(1).await.is_ok()
 }
 
 #[derive(Clone, Serialize, Deserialize)]

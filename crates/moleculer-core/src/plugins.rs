@@ -7,6 +7,7 @@ use moleculer_protocol::{JsonSerializer, Object, Serializer, SerializerPlugin, V
 use crate::{
     Error, Middleware, Result,
     config::strict,
+    middleware::LOGGERS,
     strategy::{CpuUsage, Latency, Random, RoundRobin, Shard, Strategy},
     transporter::{DynTransporter, Transporter},
 };
@@ -74,7 +75,26 @@ pub enum PluginSource {
 }
 
 impl Plugins {
-    /// Only what is built in: the JSON serializer and the strategies.
+    /// Only what is built in: the JSON serializer, the strategies, and the
+    /// middlewares `Debugging.ActionLogger` and `Debugging.TransitLogger`
+    /// (also without `Debugging.`).
+    ///
+    /// The two log through `tracing`, with secrets masked and 4 KiB of a value
+    /// at most. Their options are those of the reference: `logLevel`
+    /// (`info`), `folder` for files of 1 MiB at most and their `extension`
+    /// (`.json`); for calls `logParams`, `logResponse`, `logMeta` (false) and
+    /// `whitelist` (`["**"]`); for packets `logPacketData` (false) and
+    /// `packetFilter`, the kinds that are left out (`["HEARTBEAT"]`).
+    ///
+    /// ```
+    /// use moleculer_core::{BrokerBuilder, BrokerOptions, Plugins};
+    /// use serde_json::json;
+    ///
+    /// let logger = json!({"type": "Debugging.ActionLogger", "options": {"logParams": true}});
+    /// let options = BrokerOptions::from_value(json!({ "middlewares": [logger] }))?;
+    /// let broker = BrokerBuilder::new(Plugins::core()).options(options);
+    /// # Ok::<(), moleculer_core::Error>(())
+    /// ```
     pub fn core() -> Self {
         let json = SerializerPlugin {
             name: "JSON",
@@ -83,7 +103,8 @@ impl Plugins {
                 Ok(Arc::new(JsonSerializer))
             },
         };
-        STRATEGIES.into_iter().fold(Self::default().serializer(json), Self::strategy)
+        let core = STRATEGIES.into_iter().fold(Self::default().serializer(json), Self::strategy);
+        LOGGERS.into_iter().fold(core, Self::middleware)
     }
 
     /// Adds a transporter.
@@ -395,7 +416,8 @@ mod tests {
         let error = plugins.make_middleware(&"Cache".into()).unwrap_err();
         assert_eq!(
             error.message(),
-            "Invalid middleware type 'Cache'. (known are Transmit.Nothing)"
+            "Invalid middleware type 'Cache'. (known are Debugging.ActionLogger, ActionLogger, \
+             Debugging.TransitLogger, TransitLogger, Transmit.Nothing)"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use moleculer_core::{Middleware, RetryPolicy};
+use moleculer_core::{BulkheadOptions, CircuitBreakerOptions, Middleware, RetryPolicy};
 use moleculer_testkit::middleware::run;
 
 /// Overrides nothing.
@@ -21,6 +21,8 @@ fn main() -> ExitCode {
         ("none", |broker| broker),
         ("nothing", |broker| broker.middleware(Nothing)),
         ("retry", |broker| broker.retry(retry())),
+        ("circuit breaker", |broker| broker.circuit_breaker(CircuitBreakerOptions::new())),
+        ("bulkhead", |broker| broker.bulkhead(BulkheadOptions::new())),
         ("timeout", |broker| broker.request_timeout(Duration::from_secs(20))),
         ("tracking", |broker| broker.tracking(Some(Duration::from_millis(50)))),
         ("error handler", |broker| broker.error_handler(|error, _| Err(error))),
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
             broker
                 .middleware(Nothing)
                 .retry(retry())
+                .circuit_breaker(CircuitBreakerOptions::new())
+                .bulkhead(BulkheadOptions::new())
                 .request_timeout(Duration::from_secs(20))
                 .tracking(Some(Duration::from_millis(50)))
                 .error_handler(|error, _| Err(error))

@@ -9,6 +9,7 @@ mod fallback;
 mod hook;
 mod hooks;
 mod limits;
+mod logger;
 mod rate;
 mod retry;
 mod timeout;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     error_handler::ErrorHandler,
     hooks::{Hooks, TransitHooks},
     limits::{DefaultLimits, LimitedSite, Limits},
+    logger::LOGGERS,
 };
 use crate::{
     ActionDef, ActionFn, Body, CallRequest, Delivery, EmitRequest, EventDef, EventFn, Result,
