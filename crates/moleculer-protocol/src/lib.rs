@@ -5,6 +5,7 @@ pub mod format;
 pub mod gossip;
 mod id;
 pub mod json;
+mod misfit;
 mod packet;
 mod payload;
 pub mod schema;
@@ -15,16 +16,17 @@ mod value;
 
 pub use self::{
     error::WireError,
-    format::{DecodeError, EncodeError, Format, ValueFormat},
+    format::{DecodeError, EncodeError, FaultKind, Format, ValueFormat},
     id::{NodeId, PacketId},
     json::JsonSerializer,
+    misfit::Misfit,
     packet::{
         ClientInfo, EventPacket, FieldWriter, GossipHello, GossipRequest, GossipResponse,
         HeartbeatPacket, NewsRow, NodeInfo, OnlineRow, Packet, PacketBody, PacketKind,
         PacketVersion, PingPacket, PongPacket, ProtocolVersion, RawPayload, RequestPacket,
         ResponsePacket, ServiceInfo, read_packet,
     },
-    payload::Payload,
+    payload::{Payload, Refused},
     serializer::{Serializer, SerializerPlugin},
     topic::{Target, Topic},
     value::{BigInt, Date, Extended, Object, Value, ValueDeserializer},

@@ -17,6 +17,7 @@ use self::typed::{Erased, ErasedClone, take_cloneable, take_typed};
 use crate::{
     Date, Object, Value,
     format::{DecodeError, EncodeError, Format, TokenWriter, to_tokens},
+    misfit::{self, Misfit},
 };
 
 /// The params of a call, its result, or the data of an event.
@@ -67,6 +68,23 @@ enum Scalar {
 struct Encoded {
     bytes: Bytes,
     format: Format,
+}
+
+/// A payload that does not fit a type: see [`Payload::try_take`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Refused {
+    /// The first thing that does not fit.
+    pub error: DecodeError,
+    /// The payload.
+    pub payload: Payload,
+}
+
+impl Refused {
+    #[cold]
+    fn new(error: DecodeError, payload: Payload) -> Box<Self> {
+        Box::new(Self { error, payload })
+    }
 }
 
 /// A payload to read: no matter whether its value can be cloned.
@@ -131,18 +149,38 @@ impl Payload {
     /// # Errors
     ///
     /// When the payload does not fit `T`.
-    // Out of line it would get a copy of the payload, for 4 ns in each local call.
     #[inline(always)]
     pub fn take<T: DeserializeOwned + Send + Sync + 'static>(self) -> Result<T, DecodeError> {
+        self.try_take().map_err(|refused| refused.error)
+    }
+
+    /// As [`take`](Self::take); one that does not fit is given back, to tell
+    /// [why](Self::misfits).
+    ///
+    /// # Errors
+    ///
+    /// When the payload does not fit `T`.
+    // Out of line it would get a copy of the payload, for 4 ns in each local call.
+    #[inline(always)]
+    pub fn try_take<T: DeserializeOwned + Send + Sync + 'static>(self) -> Result<T, Box<Refused>> {
         if TypeId::of::<T>() == TypeId::of::<Self>() {
-            return take_as::<Self, T>(&mut Some(self)).ok_or_else(mismatch);
+            return take_as::<Self, T>(&mut Some(self))
+                .ok_or_else(|| Refused::new(mismatch(), Self::nothing()));
         }
         match self.0 {
-            Repr::Nothing => take_as(&mut Some(())).map_or_else(|| convert(Value::Undefined), Ok),
-            Repr::Scalar(scalar) => scalar.take(),
+            Repr::Nothing => take_as(&mut Some(())).map_or_else(
+                || convert(Value::Undefined).map_err(|error| Refused::new(error, Self::nothing())),
+                Ok,
+            ),
+            Repr::Scalar(scalar) => {
+                scalar.take().map_err(|error| Refused::new(error, Self(Repr::Scalar(scalar))))
+            }
             Repr::Typed(value) => take_typed(value),
             Repr::Cloneable(value) => take_cloneable(value),
-            Repr::Encoded(encoded) => encoded.format.decode(&encoded.bytes),
+            Repr::Encoded(encoded) => encoded
+                .format
+                .decode(&encoded.bytes)
+                .map_err(|error| Refused::new(error, Self(Repr::Encoded(encoded)))),
         }
     }
 
@@ -152,15 +190,56 @@ impl Payload {
     ///
     /// When the payload does not fit `T`.
     pub fn share<T: DeserializeOwned + Send + Sync + 'static>(self) -> Result<Arc<T>, DecodeError> {
+        self.try_share().map_err(|refused| refused.error)
+    }
+
+    /// As [`share`](Self::share); one that does not fit is given back, to tell
+    /// [why](Self::misfits).
+    ///
+    /// # Errors
+    ///
+    /// When the payload does not fit `T`.
+    pub fn try_share<T: DeserializeOwned + Send + Sync + 'static>(
+        self,
+    ) -> Result<Arc<T>, Box<Refused>> {
         let value: Arc<dyn Erased> = match self.0 {
             Repr::Typed(value) => value,
             Repr::Cloneable(value) => value,
-            other => return Self(other).take().map(Arc::new),
+            other => return Self(other).try_take().map(Arc::new),
         };
         if value.type_of() != TypeId::of::<T>() {
-            return convert(value.to_value()?).map(Arc::new);
+            let converted = value.to_value().and_then(convert).map(Arc::new);
+            return converted.map_err(|error| Refused::new(error, Self(Repr::Typed(value))));
         }
-        value.into_any().downcast().map_err(|_| mismatch())
+        let lost = |_| Refused::new(mismatch(), Self::nothing());
+        value.into_any().downcast().map_err(lost)
+    }
+
+    /// Why the payload does not fit `T`: place by place, up to 16. Empty if it
+    /// cannot be read at all, or does fit.
+    ///
+    /// A value that does not fit is taken for one that does, so that further
+    /// ones are found; where that cannot be, or the payload is large, the
+    /// first is all.
+    ///
+    /// ```
+    /// use moleculer_protocol::{FaultKind, Payload};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Post {
+    ///     title: String,
+    ///     tags: Vec<String>,
+    /// }
+    ///
+    /// let params = Payload::new(serde_json::json!({ "tags": ["a", 5] }));
+    /// let misfits = params.misfits::<Post>();
+    /// let fields: Vec<String> = misfits.iter().map(|misfit| misfit.field()).collect();
+    /// assert_eq!(fields, ["tags[1]", "title"]);
+    /// assert_eq!(misfits[0].actual, Some(5.into()));
+    /// assert_eq!(misfits[1].kind, FaultKind::Missing { name: "title" });
+    /// ```
+    pub fn misfits<T: DeserializeOwned>(&self) -> Vec<Misfit> {
+        self.to_value().map(|value| misfit::find::<T>(&value)).unwrap_or_default()
     }
 
     /// The bytes, shared, if the payload is binary as a whole: `Bytes` or

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use moleculer_protocol::{NodeId, Object, PacketId, Payload, Value};
+use moleculer_protocol::{DecodeError, NodeId, Object, PacketId, Payload, Refused, Value};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use self::parts::{ContextInit, Deadline, Extra};
@@ -19,6 +19,7 @@ use crate::{
     Error, ErrorKind, Result,
     body::BodyStream,
     broker::{Call, Emit, Own, ServiceBroker},
+    error::validation,
     middleware::Fallback,
     registry::{ActionEndpoint, EventEndpoint},
     service::ServiceHandle,
@@ -251,8 +252,8 @@ impl Context {
     /// `ValidationError` when they do not fit `T`, and an error when they
     /// were moved into an argument of the handler.
     pub fn params<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<T> {
-        let params = self.lock_params().clone();
-        params.ok_or_else(taken).and_then(fit)
+        let params = self.lock_params().clone().ok_or_else(taken)?;
+        params.try_take().map_err(|refused| self.misfit::<T>(&refused))
     }
 
     /// The params as they are; nothing if they were moved into an argument of
@@ -276,6 +277,28 @@ impl Context {
     /// still there.
     pub(crate) fn give_back_params(&self, params: Payload) {
         self.lock_params().get_or_insert(params);
+    }
+
+    /// The error of params that do not fit `T`.
+    #[cold]
+    pub(crate) fn misfit<T: DeserializeOwned>(&self, refused: &Refused) -> Error {
+        let misfits = refused.payload.misfits::<T>();
+        validation(&misfits, &refused.error, &self.item_origin())
+    }
+
+    /// The error of metadata that do not fit.
+    #[cold]
+    pub(crate) fn meta_misfit(&self, error: DecodeError) -> Error {
+        validation(&[], &error.within("meta"), &self.item_origin())
+    }
+
+    /// What each item of a validation error says besides: who asked for what.
+    fn item_origin(&self) -> Object {
+        let asked = match &self.0.target {
+            Target::Action(endpoint) => ("action", &endpoint.name),
+            Target::Event(endpoint, _) => ("event", &endpoint.def.name),
+        };
+        Object::from([("nodeID", self.node_id().as_str()), (asked.0, asked.1)])
     }
 
     /// Starts something that may take the params, which stay here as well.
@@ -568,20 +591,11 @@ impl Context {
     }
 }
 
-/// Takes params out, as a validation error when they do not fit.
-pub(crate) fn fit<T: DeserializeOwned + Send + Sync + 'static>(payload: Payload) -> Result<T> {
-    payload.take().map_err(|error| misfit(&error))
-}
-
 #[cold]
 fn taken() -> Error {
     Error::internal(
         "the params were taken already: a handler can take them once, so ask for one type that has all members",
     )
-}
-
-pub(crate) fn misfit(error: &moleculer_protocol::DecodeError) -> Error {
-    Error::new(ErrorKind::Validation, format!("Parameters validation error! {error}"))
 }
 
 impl fmt::Debug for Context {

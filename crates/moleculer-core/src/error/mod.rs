@@ -1,5 +1,6 @@
 //! The one error type: [`Error`].
 
+mod items;
 mod raised;
 mod regenerator;
 mod wire;
@@ -9,6 +10,7 @@ use std::{error::Error as StdError, fmt};
 use moleculer_protocol::{DecodeError, EncodeError, NodeId, Object, Value};
 use serde::Serialize;
 
+pub(crate) use self::items::validation;
 pub use self::{
     raised::{ErrorData, RaisedError},
     regenerator::ErrorRegenerator,

@@ -9,11 +9,7 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use serde::de::DeserializeOwned;
 
-use crate::{
-    Body, Context, Error, IntoBody, Result,
-    broker::Tasks,
-    context::{fit, misfit},
-};
+use crate::{Body, Context, Error, IntoBody, Result, broker::Tasks};
 
 /// An action's handler with everything wrapped around it.
 pub type ActionFn = Arc<dyn Fn(Context) -> BoxFuture<'static, Result<Body>> + Send + Sync>;
@@ -59,6 +55,42 @@ pub trait FromContext<S>: Sized {
 
 /// The params as `T`, moved out of the call: a handler can have it once.
 ///
+/// Params that do not fit fail the call with a `ValidationError` whose `data`
+/// is the list that Moleculer JS gives: an item for each member, up to 16, with
+/// `type`, `message`, `field`, and where they help `expected` and `actual`.
+/// Where serde tells no more than the first fault (in `untagged` and flattened
+/// types, and in large params), there is one item.
+///
+/// ```
+/// use moleculer_core::{Action, BrokerBuilder, Params, Plugins, Result, Service};
+/// use serde_json::json;
+///
+/// #[derive(serde::Deserialize)]
+/// struct NewPost {
+///     title: String,
+///     tags: Vec<String>,
+/// }
+///
+/// async fn create(Params(new): Params<NewPost>) -> Result<usize> {
+///     Ok(new.title.len() + new.tags.len())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let posts = Service::builder("posts").action(Action::new("create", create));
+/// let broker = BrokerBuilder::new(Plugins::core()).node_id("n").service(posts).start().await?;
+/// let call = broker.call::<usize>("posts.create", json!({ "tags": ["x", 5] }));
+/// let error = call.await.unwrap_err();
+/// let items = json!([
+///     { "type": "string", "message": "The 'tags[1]' field must be a string.",
+///       "field": "tags[1]", "actual": 5, "nodeID": "n", "action": "posts.create" },
+///     { "type": "required", "message": "The 'title' field is required.",
+///       "field": "title", "nodeID": "n", "action": "posts.create" },
+/// ]);
+/// assert_eq!((error.code(), error.data()), (422, Some(&items.into())));
+/// # Ok(()) }
+/// ```
+///
 /// ```compile_fail
 /// use moleculer_core::{Action, Params, Result};
 ///
@@ -76,7 +108,8 @@ impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for Params<T
     const TAKES_PARAMS: bool = true;
 
     fn from_context(ctx: &Context, _: &S) -> Result<Self> {
-        fit(ctx.handler_payload()?).map(Self)
+        let taken = ctx.handler_payload()?.try_take();
+        taken.map(Self).map_err(|refused| ctx.misfit::<T>(&refused))
     }
 }
 
@@ -89,7 +122,8 @@ impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for SharedPa
     const TAKES_PARAMS: bool = true;
 
     fn from_context(ctx: &Context, _: &S) -> Result<Self> {
-        ctx.handler_payload()?.share().map(Self).map_err(|error| misfit(&error))
+        let shared = ctx.handler_payload()?.try_share();
+        shared.map(Self).map_err(|refused| ctx.misfit::<T>(&refused))
     }
 }
 
@@ -100,7 +134,7 @@ pub struct Meta<T>(pub T);
 impl<S, T: DeserializeOwned + Send + Sync + 'static> FromContext<S> for Meta<T> {
     fn from_context(ctx: &Context, _: &S) -> Result<Self> {
         let meta = moleculer_protocol::Value::from(ctx.meta());
-        meta.into_type().map(Self).map_err(|error| misfit(&error.within("meta")))
+        meta.into_type().map(Self).map_err(|error| ctx.meta_misfit(error))
     }
 }
 

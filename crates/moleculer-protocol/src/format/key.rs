@@ -1,10 +1,10 @@
 //! Keys of objects, in both directions.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, marker::PhantomData};
 
 use serde::{
     Deserializer, Serialize, Serializer,
-    de::{IntoDeserializer, Visitor},
+    de::{Error, IntoDeserializer, Visitor},
     forward_to_deserialize_any,
     ser::{Error as _, Impossible},
 };
@@ -17,13 +17,19 @@ const NOT_TEXT: &str = "a map key is not text";
 
 /// A key as text, since JavaScript's objects have no other keys; numbers and
 /// flags are read from it where they are wanted. A `Map` may have any key.
-pub(super) struct Key<'de>(Cow<'de, str>);
+pub(crate) struct Key<'de, E = DecodeError>(Cow<'de, str>, PhantomData<fn() -> E>);
+
+impl<'de, E> From<Cow<'de, str>> for Key<'de, E> {
+    fn from(text: Cow<'de, str>) -> Self {
+        Self(text, PhantomData)
+    }
+}
 
 impl<'de> Key<'de> {
     #[inline]
     pub(super) fn new(token: Token<'de>) -> Result<Self, DecodeError> {
         match token {
-            Token::Text(text) => Ok(Self(Cow::Borrowed(text))),
+            Token::Text(text) => Ok(Cow::Borrowed(text).into()),
             other => Self::converted(other),
         }
     }
@@ -47,7 +53,7 @@ impl<'de> Key<'de> {
             },
             _ => return Err(DecodeError::new(NOT_TEXT)),
         };
-        Ok(Self(text.into()))
+        Ok(Self(text.into(), PhantomData))
     }
 }
 
@@ -58,7 +64,7 @@ fn number(n: f64) -> String {
 
 macro_rules! parsed {
     ($($method:ident $visit:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
             match self.0.parse() {
                 Ok(parsed) => visitor.$visit(parsed),
                 Err(_) => self.deserialize_any(visitor),
@@ -67,11 +73,11 @@ macro_rules! parsed {
     )*};
 }
 
-impl<'de> Deserializer<'de> for Key<'de> {
-    type Error = DecodeError;
+impl<'de, E: Error> Deserializer<'de> for Key<'de, E> {
+    type Error = E;
 
     #[inline]
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
         match self.0 {
             Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
             Cow::Owned(text) => visitor.visit_string(text),
@@ -87,7 +93,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
         deserialize_f32 visit_f32 deserialize_f64 visit_f64
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
         visitor.visit_some(self)
     }
 
@@ -95,7 +101,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    ) -> Result<V::Value, E> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -104,7 +110,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    ) -> Result<V::Value, E> {
         visitor.visit_enum(self.0.into_deserializer())
     }
 

@@ -15,10 +15,10 @@ use serde::{
 };
 
 pub(crate) use self::decode::TokenDeserializer;
-pub(crate) use self::encode::ObjectWriter;
+pub(crate) use self::{encode::ObjectWriter, key::Key};
 pub use self::{
     encode::to_tokens,
-    error::{DecodeError, EncodeError},
+    error::{DecodeError, EncodeError, FaultKind},
     token::{Compound, Open, Peek, Token, TokenReader, TokenWriter},
 };
 use crate::json;

@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{convert, mismatch, project};
+use super::{Payload, Refused, Repr, convert, mismatch, project};
 use crate::{
     Value,
     format::{DecodeError, EncodeError, Format, TokenWriter, to_tokens},
@@ -97,7 +97,7 @@ impl<T: Serialize + Clone + Send + Sync + 'static> ErasedClone for T {
     }
 }
 
-pub(super) fn take_cloneable<T>(value: Arc<dyn ErasedClone>) -> Result<T, DecodeError>
+pub(super) fn take_cloneable<T>(value: Arc<dyn ErasedClone>) -> Result<T, Box<Refused>>
 where
     T: DeserializeOwned + Send + Sync + 'static,
 {
@@ -110,11 +110,13 @@ where
 
 pub(super) fn take_typed<T: DeserializeOwned + Send + Sync + 'static>(
     value: Arc<dyn Erased>,
-) -> Result<T, DecodeError> {
+) -> Result<T, Box<Refused>> {
     // With the only reference in hand nobody can make another one.
     if value.type_of() != TypeId::of::<T>() || Arc::strong_count(&value) > 1 {
-        return convert(value.to_value()?);
+        let converted = value.to_value().and_then(convert);
+        return converted.map_err(|error| Refused::new(error, Payload(Repr::Typed(value))));
     }
-    let value: Arc<T> = value.into_any().downcast().map_err(|_| mismatch())?;
-    Arc::try_unwrap(value).map_err(|_| mismatch())
+    let lost = || Refused::new(mismatch(), Payload::nothing());
+    let value: Arc<T> = value.into_any().downcast().map_err(|_| lost())?;
+    Arc::try_unwrap(value).map_err(|_| lost())
 }

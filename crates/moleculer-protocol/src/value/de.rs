@@ -1,6 +1,6 @@
 //! [`Value`] as a serde target, and as a serde source ([`ValueDeserializer`]).
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 use serde::{
@@ -14,7 +14,7 @@ use serde::{
 };
 
 use super::{Extended, Object, Value, ser::from_kind};
-use crate::format::{DecodeError, kinds};
+use crate::format::{DecodeError, Key, kinds};
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -432,7 +432,7 @@ impl<'de, I: Iterator<Item = (String, Value)>> MapAccess<'de> for MapSource<I> {
             return Ok(None);
         };
         self.value = Some(value);
-        seed.deserialize(StringDeserializer::new(key)).map(Some)
+        seed.deserialize(Key::from(Cow::Owned(key))).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(
