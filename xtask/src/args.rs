@@ -15,10 +15,13 @@ commands:
       runs the benchmarks; ARGS go to them (`--help` lists theirs)
   fuzz [--seconds N] [TARGET..]
       looks for inputs that break a decoder, N seconds (60) for each target
+  features [--check]
+      writes the table of features in the README of crates/moleculer
+      --check    only says whether it is up to date
   packet-dump [ARGS..]
       shows captured packets as readable JSON; ARGS go to it (`--help`)";
 
-const COMMANDS: &str = "test, bench, fuzz, packet-dump, help";
+const COMMANDS: &str = "test, bench, fuzz, features, packet-dump, help";
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
@@ -26,6 +29,7 @@ pub(crate) enum Command {
     Test(TestArgs),
     Bench(Vec<String>),
     Fuzz(FuzzArgs),
+    Features { check: bool },
     PacketDump(Vec<String>),
 }
 
@@ -47,6 +51,7 @@ impl Command {
             Some("test") => parse_test(args),
             Some("bench") => Ok(Self::Bench(args.collect())),
             Some("fuzz") => parse_fuzz(args),
+            Some("features") => parse_features(args),
             Some("packet-dump") => Ok(Self::PacketDump(args.collect())),
             Some("help" | "--help" | "-h") => Ok(Self::Help),
             Some(other) => Err(format!("unknown command `{other}`; valid: {COMMANDS}")),
@@ -91,6 +96,15 @@ fn parse_fuzz(mut args: impl Iterator<Item = String>) -> Result<Command, String>
         }
     }
     Ok(Command::Fuzz(fuzz))
+}
+
+fn parse_features(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
+    match args.next().as_deref() {
+        None => Ok(Command::Features { check: false }),
+        Some("--check") => Ok(Command::Features { check: true }),
+        Some("--help" | "-h") => Ok(Command::Help),
+        Some(other) => Err(format!("unknown argument `{other}`; valid: --check, --help")),
+    }
 }
 
 /// Takes `--option=value` apart.
@@ -166,6 +180,8 @@ mod tests {
                 Ok(Command::Bench(vec!["local".to_owned(), "--no-js".to_owned()])),
             ),
             ("packet-dump x", Ok(Command::PacketDump(vec!["x".to_owned()]))),
+            ("features", Ok(Command::Features { check: false })),
+            ("features --check", Ok(Command::Features { check: true })),
             ("fuzz", Ok(Command::Fuzz(FuzzArgs { seconds: 60, targets: vec![] }))),
             (
                 "fuzz --seconds=5 frames gossip",
@@ -183,10 +199,14 @@ mod tests {
     #[test]
     fn errors_list_what_is_valid() {
         let cases = [
-            ("", "no command given; valid: test, bench, fuzz, packet-dump, help"),
-            ("tset", "unknown command `tset`; valid: test, bench, fuzz, packet-dump, help"),
+            ("", "no command given; valid: test, bench, fuzz, features, packet-dump, help"),
+            (
+                "tset",
+                "unknown command `tset`; valid: test, bench, fuzz, features, packet-dump, help",
+            ),
             ("test --all", "unknown argument `--all`; valid: --require, --only, --help"),
             ("test doc", "unknown argument `doc`; valid: --require, --only, --help"),
+            ("features --all", "unknown argument `--all`; valid: --check, --help"),
             ("fuzz --all", "unknown argument `--all`; valid: --seconds, --help"),
             ("fuzz --seconds 0", "`--seconds` takes a number from 1, not `0`"),
             ("test --only", "`--only` needs a value"),

@@ -4,6 +4,7 @@
 //!   and the line `N passed, N failed, N skipped`.
 //! - `bench` runs the benchmarks beside their peers.
 //! - `fuzz` looks for inputs that break a decoder.
+//! - `features` writes the table of the facade's features.
 //! - `packet-dump` shows captured packets; a package of its own, so that the
 //!   other commands need not wait until the decoders are built.
 //!
@@ -24,6 +25,7 @@ use tools::Toolbox;
 mod args;
 mod bench;
 mod examples;
+mod features;
 mod fuzz;
 mod libtest;
 mod process;
@@ -47,6 +49,16 @@ fn main() -> ExitCode {
             report.push(outcome, &Require::All);
             finish(&report)
         }
+        Ok(Command::Features { check }) => match features::run(check) {
+            Ok(message) => {
+                println!("{message}");
+                ExitCode::SUCCESS
+            }
+            Err(message) => {
+                eprintln!("error: {message}");
+                ExitCode::FAILURE
+            }
+        },
         Ok(Command::PacketDump(args)) => {
             let mut command = process::cargo(["run", "--quiet", "--package", "packet-dump", "--"]);
             // A file named in the arguments is where the user is, not in the root.
