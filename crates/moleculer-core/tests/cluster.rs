@@ -359,3 +359,27 @@ async fn the_internal_service_can_be_switched_off() {
     let error = broker.call::<Value>("$node.list", ()).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ServiceNotFound);
 }
+
+/// `b` waits for a service of `a`, which has one more that waits for `b`. Both
+/// know each other long before the first one has started.
+#[tokio::test(start_paused = true)]
+async fn services_are_told_while_others_of_the_node_still_wait() {
+    let network = InProcessNetwork::default();
+    let named = |name: &str| Service::builder(name).action(Action::new("echo", echo));
+    let late = |_, ()| async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Ok::<_, Error>(())
+    };
+    let a = node(&network, "a")
+        .service(named("tenant").started(late))
+        .service(named("location").dependencies(["device"]));
+    let b = node(&network, "b").service(named("device").dependencies(["tenant"]));
+    let both = async { tokio::join!(a.start(), b.start()) };
+    let both = tokio::time::timeout(Duration::from_secs(60), both).await;
+    let (a, b) = both.expect("nobody waits for ever");
+    let (a, b) = (a.expect("a starts"), b.expect("b starts"));
+    b.wait_for_services(["location"], Duration::from_secs(5)).await.expect("it is known");
+    for node in [a, b] {
+        node.stop().await.expect("stops");
+    }
+}

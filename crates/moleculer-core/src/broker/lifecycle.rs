@@ -61,9 +61,11 @@ impl Inner {
         self.phase.get()
     }
 
-    /// A local change is told to other nodes once it has been quiet.
+    /// A local change is told to other nodes once it has been quiet: also
+    /// during the start, since services of other nodes may wait for those that
+    /// are there, and others here for them.
     pub(super) fn local_services_changed(&self) {
-        if let Some(transit) = self.transit.get().filter(|_| self.phase() == Phase::Started) {
+        if let Some(transit) = self.transit.get().filter(|_| self.phase() <= Phase::Started) {
             transit.local_info_changed();
         }
     }

@@ -10,7 +10,7 @@ mod stream;
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -55,6 +55,8 @@ pub(crate) struct Transit {
     room: Notify,
     connected: AtomicBool,
     info_changed: Notify,
+    /// The seq of this node's info as it was last told to all.
+    told: AtomicU64,
     hooks: TransitHooks,
     regenerator: Option<Arc<dyn ErrorRegenerator>>,
 }
@@ -88,6 +90,7 @@ impl Transit {
             room: Notify::new(),
             connected: AtomicBool::new(false),
             info_changed: Notify::new(),
+            told: AtomicU64::new(0),
         })
     }
 
@@ -183,7 +186,9 @@ impl Transit {
                     && tokio::time::timeout(quiet, transit.info_changed.notified()).await.is_ok()
                 {
                 }
-                transit.send_local_info().await;
+                if transit.local_seq() != Some(transit.told.load(Ordering::Acquire)) {
+                    transit.send_local_info().await;
+                }
             }
         });
     }
@@ -196,9 +201,15 @@ impl Transit {
         if !self.connected.load(Ordering::Acquire) {
             return;
         }
-        if let Err(error) = self.discoverer.send_local_info_dyn(None).await {
-            tracing::warn!(%error, "this node's info was not sent");
+        let seq = self.local_seq();
+        match self.discoverer.send_local_info_dyn(None).await {
+            Ok(()) => self.told.store(seq.unwrap_or(0), Ordering::Release),
+            Err(error) => tracing::warn!(%error, "this node's info was not sent"),
         }
+    }
+
+    fn local_seq(&self) -> Option<u64> {
+        Some(self.broker.upgrade()?.registry().local_info().seq)
     }
 
     /// Says goodbye, disconnects, and rejects what still waits.
