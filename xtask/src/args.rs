@@ -11,6 +11,9 @@ commands:
       --require  a skip for want of NAME is a failure; `all` also covers tests
                  that are ignored without a reason (CI=true implies it)
       --only     runs these suites instead of all
+  interop [--all]
+      runs the interop suite; with --all the whole matrix of serializers and
+      media, which takes ten minutes, and writes docs/compatibility.md
   bench [ARGS..]
       runs the benchmarks; ARGS go to them (`--help` lists theirs)
   fuzz [--seconds N] [TARGET..]
@@ -21,12 +24,14 @@ commands:
   packet-dump [ARGS..]
       shows captured packets as readable JSON; ARGS go to it (`--help`)";
 
-const COMMANDS: &str = "test, bench, fuzz, features, packet-dump, help";
+const COMMANDS: &str = "test, interop, bench, fuzz, features, packet-dump, help";
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     Help,
     Test(TestArgs),
+    /// The whole matrix if true.
+    Interop(bool),
     Bench(Vec<String>),
     Fuzz(FuzzArgs),
     Features { check: bool },
@@ -49,6 +54,7 @@ impl Command {
         let mut args = args.into_iter();
         match args.next().as_deref() {
             Some("test") => parse_test(args),
+            Some("interop") => parse_interop(args),
             Some("bench") => Ok(Self::Bench(args.collect())),
             Some("fuzz") => parse_fuzz(args),
             Some("features") => parse_features(args),
@@ -75,6 +81,18 @@ fn parse_test(mut args: impl Iterator<Item = String>) -> Result<Command, String>
         }
     }
     Ok(Command::Test(TestArgs { require, suites }))
+}
+
+fn parse_interop(args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut all = false;
+    for arg in args {
+        match arg.as_str() {
+            "--all" => all = true,
+            "--help" | "-h" => return Ok(Command::Help),
+            _ => return Err(format!("unknown argument `{arg}`; valid: --all, --help")),
+        }
+    }
+    Ok(Command::Interop(all))
 }
 
 fn parse_fuzz(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
@@ -168,6 +186,8 @@ mod tests {
         let cases = [
             ("test", test_args(Require::Nothing, &Suite::ALL)),
             ("test --require all", test_args(Require::All, &Suite::ALL)),
+            ("interop", Ok(Command::Interop(false))),
+            ("interop --all", Ok(Command::Interop(true))),
             ("test --require=node", test_args(node, &Suite::ALL)),
             (
                 "test --only interop,doc --require all",
@@ -199,14 +219,18 @@ mod tests {
     #[test]
     fn errors_list_what_is_valid() {
         let cases = [
-            ("", "no command given; valid: test, bench, fuzz, features, packet-dump, help"),
+            (
+                "",
+                "no command given; valid: test, interop, bench, fuzz, features, packet-dump, help",
+            ),
             (
                 "tset",
-                "unknown command `tset`; valid: test, bench, fuzz, features, packet-dump, help",
+                "unknown command `tset`; valid: test, interop, bench, fuzz, features, packet-dump, help",
             ),
             ("test --all", "unknown argument `--all`; valid: --require, --only, --help"),
             ("test doc", "unknown argument `doc`; valid: --require, --only, --help"),
             ("features --all", "unknown argument `--all`; valid: --check, --help"),
+            ("interop --only", "unknown argument `--only`; valid: --all, --help"),
             ("fuzz --all", "unknown argument `--all`; valid: --seconds, --help"),
             ("fuzz --seconds 0", "`--seconds` takes a number from 1, not `0`"),
             ("test --only", "`--only` needs a value"),

@@ -2,6 +2,7 @@
 //!
 //! - `test` gets what the test suites need, runs them, and ends with a table
 //!   and the line `N passed, N failed, N skipped`.
+//! - `interop` runs one of them, whole if asked for, and writes its table.
 //! - `bench` runs the benchmarks beside their peers.
 //! - `fuzz` looks for inputs that break a decoder.
 //! - `features` writes the table of the facade's features.
@@ -41,6 +42,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Command::Test(args)) => test(&args),
+        Ok(Command::Interop(all)) => {
+            let mut outcome = Outcome::new("interop");
+            suites::interop(&mut outcome, &Toolbox::default(), all);
+            let mut report = Report::default();
+            report.push(outcome, &Require::All);
+            finish(&report)
+        }
         Ok(Command::Bench(args)) => bench::run(&args),
         Ok(Command::Fuzz(args)) => {
             let mut outcome = Outcome::new("fuzz");

@@ -57,7 +57,7 @@ impl Suite {
             Self::Doc => cargo_test(&mut outcome, &[&ALL_CRATES[..], &["--doc"]].concat(), &[]),
             Self::Examples => examples::run(&mut outcome, toolbox),
             Self::Nats => with_servers(&mut outcome, &servers::NATS, toolbox.nats()),
-            Self::Interop => interop(&mut outcome, toolbox),
+            Self::Interop => interop(&mut outcome, toolbox, false),
             Self::Fuzz => fuzz::run(&mut outcome, toolbox, &FuzzArgs::SMOKE),
         }
         outcome
@@ -87,7 +87,8 @@ fn join(instances: &[Instance]) -> String {
     instances.iter().map(|instance| instance.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn interop(outcome: &mut Outcome, toolbox: &Toolbox) {
+/// A slice of the matrix, or all of it, which then writes its table.
+pub(crate) fn interop(outcome: &mut Outcome, toolbox: &Toolbox, all: bool) {
     let server = toolbox.node().and_then(|node| {
         node.install_packages(NODE_PEERS)?;
         node.describe_moleculer(NODE_PEERS)
@@ -98,7 +99,8 @@ fn interop(outcome: &mut Outcome, toolbox: &Toolbox) {
             let (nats, missing) = toolbox.nats();
             let nats = &nats[..nats.len().min(1)];
             outcome.server = [server, join(nats)].join(", ");
-            let variables: Vec<_> = nats.iter().map(|nats| nats.variable.clone()).collect();
+            let mut variables: Vec<_> = nats.iter().map(|nats| nats.variable.clone()).collect();
+            variables.extend(all.then(|| ("MOLECULER_INTEROP_ALL", "1".to_owned())));
             cargo_test(outcome, &["--package", "interop"], &variables);
             if nats.is_empty() {
                 let missing = missing.iter().map(|why| Skip::Missing(Tool::Nats, why.clone()));

@@ -38,6 +38,17 @@ export function courier() {
         return { size, sha1: hash.digest("hex"), error: failed };
       },
 
+      /** Lets a node encrypt bytes of the test pattern, and decrypt them. */
+      async duplex(ctx) {
+        const { node, size, chunk } = ctx.params;
+        const encrypted = await this.send(node, "aes.encrypt", chunked(pattern(0, size), chunk));
+        const secret = Buffer.concat(await encrypted.toArray());
+        const decrypted = await this.send(node, "aes.decrypt", chunked(secret, chunk));
+        const bytes = Buffer.concat(await decrypted.toArray());
+        const sha1 = createHash("sha1").update(bytes).digest("hex");
+        return { size: bytes.length, sha1, changed: !secret.equals(bytes) };
+      },
+
       /** Fetches objects and sends them back to be counted. */
       async objects(ctx) {
         const { node, count } = ctx.params;
@@ -56,4 +67,10 @@ export function courier() {
       },
     },
   };
+}
+
+function chunked(bytes, size) {
+  const chunks = [];
+  for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.subarray(at, at + size));
+  return Readable.from(chunks, { objectMode: false });
 }

@@ -65,9 +65,8 @@ export function judge({ Errors }) {
         throw new Errors.MoleculerClientError("No.", 499, "REFUSED", ctx.params);
       },
 
-      async ping(ctx) {
-        const pong = await this.broker.ping(ctx.params.node, TIMEOUT);
-        return pong?.nodeID ?? null;
+      ping(ctx) {
+        return this.broker.ping(ctx.params.node, TIMEOUT);
       },
     },
 

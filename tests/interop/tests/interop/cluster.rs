@@ -6,16 +6,19 @@ use std::{
     time::Duration,
 };
 
-use moleculer::{ProtocolVersion, TransitOptions, prelude::*};
+use moleculer::{BrokerBuilder, ProtocolVersion, TransitOptions, prelude::*};
 use serde_json::{Value as Json, json};
 
-use crate::process::{Implementation, NatsServer, Process};
+use crate::{
+    process::{Implementation, NatsServer, Process},
+    reports::Reports,
+};
 
 /// Longest wait for something to come true.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What carries the packets.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Medium {
     Tcp,
     Nats,
@@ -30,6 +33,8 @@ pub(crate) struct Cluster {
     transporter: Json,
     _server: Option<NatsServer>,
     pub(crate) driver: ServiceBroker,
+    /// What the nodes reported to the driver.
+    pub(crate) reports: Reports,
     pub(crate) rust: Process,
     pub(crate) javascript: Process,
 }
@@ -37,6 +42,8 @@ pub(crate) struct Cluster {
 /// The two nodes under test: their ids, and who runs them.
 pub(crate) const RUST: &str = "rust";
 pub(crate) const JAVASCRIPT: &str = "javascript";
+/// One more, for some cases.
+pub(crate) const THIRD: &str = "third";
 
 /// Both directions: who calls, and who is called.
 pub(crate) const DIRECTIONS: [(&str, &str); 2] = [(RUST, JAVASCRIPT), (JAVASCRIPT, RUST)];
@@ -48,25 +55,34 @@ impl Cluster {
         serializer: &'static str,
         medium: Medium,
     ) -> Result<Self> {
+        Self::start_with(version, serializer, medium, &[]).await
+    }
+
+    /// The same, with these environment variables for the nodes named.
+    pub(crate) async fn start_with(
+        version: ProtocolVersion,
+        serializer: &'static str,
+        medium: Medium,
+        more: &[(&str, &'static str, &str)],
+    ) -> Result<Self> {
         let namespace = namespace();
-        let (transporter, server) = match medium {
-            Medium::Tcp => (tcp(&["driver", RUST, JAVASCRIPT])?, None),
-            Medium::Nats => {
-                let server = NatsServer::start().await?;
-                (json!({ "type": "NATS", "options": { "url": server.url } }), Some(server))
-            }
-        };
+        let (transporter, server) = transporter(medium).await?;
         let environment = |id| {
             let mut environment = environment(version, &namespace, &transporter, id);
             environment.push(("SERIALIZER", serializer.to_owned()));
+            let more = more.iter().filter(|(node, ..)| *node == id);
+            environment.extend(more.map(|(_, key, value)| (*key, (*value).to_owned())));
             environment
         };
         let rust = environment(RUST);
         let javascript = environment(JAVASCRIPT);
+        let reports = Reports::default();
+        let services = reports.services();
+        let transit = TransitOptions::default();
         let (rust, javascript, driver) = tokio::try_join!(
             Process::start(Implementation::Rust, &rust),
             Process::start(Implementation::JavaScript, &javascript),
-            driver(version, &namespace, &transporter, serializer, TransitOptions::default()),
+            driver(version, &namespace, &transporter, serializer, transit, services),
         )?;
         let cluster = Self {
             version,
@@ -76,6 +92,7 @@ impl Cluster {
             transporter,
             _server: server,
             driver,
+            reports,
             rust,
             javascript,
         };
@@ -85,13 +102,27 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts the JavaScript node again, under the same id.
-    pub(crate) async fn restart_javascript(&mut self) -> Result<()> {
-        let mut environment =
-            environment(self.version, &self.namespace, &self.transporter, JAVASCRIPT);
-        environment.push(("SERIALIZER", self.serializer.to_owned()));
-        self.javascript = Process::start(Implementation::JavaScript, &environment).await?;
+    /// Starts a node again, under the same id.
+    pub(crate) async fn restart(&mut self, id: &str) -> Result<()> {
+        let environment = self.environment(id);
+        if id == RUST {
+            self.rust = Process::start(Implementation::Rust, &environment).await?;
+        } else {
+            self.javascript = Process::start(Implementation::JavaScript, &environment).await?;
+        }
         Ok(())
+    }
+
+    /// The environment of one more node.
+    pub(crate) fn environment(&self, id: &str) -> Vec<(&'static str, String)> {
+        let mut environment = environment(self.version, &self.namespace, &self.transporter, id);
+        environment.push(("SERIALIZER", self.serializer.to_owned()));
+        environment
+    }
+
+    /// The process of one of the two nodes.
+    pub(crate) fn process(&mut self, id: &str) -> &mut Process {
+        if id == RUST { &mut self.rust } else { &mut self.javascript }
     }
 
     /// Waits until a node can be called, by the driver and by another node.
@@ -134,6 +165,16 @@ impl Cluster {
         self.ask(JAVASCRIPT, action, params).await
     }
 
+    /// Waits until everything has come that nodes have sent to the driver.
+    pub(crate) async fn fence(&self) -> Result<()> {
+        for node in self.driver.ping_all().await {
+            if let (node, None) = node {
+                return Err(Error::internal(format!("{node} does not answer")));
+            }
+        }
+        Ok(())
+    }
+
     /// Calls an action of a node's probe.
     pub(crate) async fn probe(&self, node: &str, action: &str, params: Json) -> Result<Json> {
         self.ask(node, &format!("probe.{action}"), params).await
@@ -146,6 +187,17 @@ impl Cluster {
     }
 }
 
+/// The transporter of the nodes of a case, and the server that it needs.
+pub(crate) async fn transporter(medium: Medium) -> Result<(Json, Option<NatsServer>)> {
+    Ok(match medium {
+        Medium::Tcp => (tcp(&["driver", RUST, JAVASCRIPT, THIRD])?, None),
+        Medium::Nats => {
+            let server = NatsServer::start().await?;
+            (json!({ "type": "NATS", "options": { "url": server.url } }), Some(server))
+        }
+    })
+}
+
 /// A broker in this process.
 pub(crate) async fn driver(
     version: ProtocolVersion,
@@ -153,18 +205,21 @@ pub(crate) async fn driver(
     transporter: &Json,
     serializer: &str,
     transit: TransitOptions,
+    services: Vec<Service>,
 ) -> Result<ServiceBroker> {
     let mut options = moleculer::BrokerOptions::default();
     options.transit = transit;
-    ServiceBroker::builder()
+    options.heartbeat_interval = moleculer::Seconds(Duration::from_secs(1));
+    options.heartbeat_timeout = moleculer::Seconds(Duration::from_secs(3));
+    let builder = ServiceBroker::builder()
         .options(options)
         .node_id("driver")
         .namespace(namespace)
         .protocol(version)
         .serializer_named(serializer)
-        .transporter(Value::from(transporter.clone()))
-        .start()
-        .await
+        .prefer_local(false)
+        .transporter(Value::from(transporter.clone()));
+    services.into_iter().fold(builder, BrokerBuilder::service).start().await
 }
 
 /// A name that no other case uses.
@@ -211,13 +266,14 @@ pub(crate) fn environment(
         "transporter": transporter,
         "metadata": { "rack": ["é", 1.5, null] },
         "heartbeatInterval": 1,
+        "heartbeatTimeout": 3,
     });
     vec![
         ("NODEID", id.to_owned()),
         ("NAMESPACE", namespace.to_owned()),
         ("PROTOCOL", version.to_string()),
         ("LOGLEVEL", "error".to_owned()),
-        ("SERVICES", format!("echo,test,users,payment,mail,probe{more}")),
+        ("SERVICES", format!("aes,echo,test,users,payment,mail,probe{more}")),
         ("BROKER_OPTIONS", options.to_string()),
     ]
 }

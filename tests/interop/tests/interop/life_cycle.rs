@@ -4,94 +4,139 @@ use std::{pin::Pin, time::Duration};
 
 use moleculer::{ErrorKind, ProtocolVersion, prelude::*};
 use serde_json::{Value as Json, json};
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     checks::check,
-    cluster::{self, Cluster, DIRECTIONS, JAVASCRIPT, Medium, RUST, until},
+    cluster::{self, Cluster, DIRECTIONS, JAVASCRIPT, RUST, until},
+    matrix::{self, Place},
     process::{Implementation, Process},
 };
 
-/// A case, for one protocol version.
-pub(crate) type Case = fn(ProtocolVersion) -> Pin<Box<dyn Future<Output = Result<()>>>>;
+/// Longest time until a dead node is missed: heartbeats are a second apart,
+/// and their absence counts after three.
+const NOTICED: Duration = Duration::from_secs(8);
+
+/// A case, in a cluster of its own.
+pub(crate) type Case = fn(Place) -> Pin<Box<dyn Future<Output = Result<()>>>>;
 
 /// Every case with its name.
 pub(crate) const ALL: &[(&str, Case)] = &[
-    ("a killed JavaScript node is noticed, and welcome again", |version| Box::pin(killed(version))),
-    ("a stopped Rust node says goodbye", |version| Box::pin(stopped(version, Medium::Tcp))),
-    ("the other protocol version is kept out, unless it is let in", |version| {
-        Box::pin(mixed(version))
-    }),
-    ("nodes find each other by UDP", |version| Box::pin(udp(version))),
+    ("a killed node is noticed, and welcome again", |place| Box::pin(killed(place))),
+    ("a stopped node says goodbye", |place| Box::pin(stopped(place))),
+    ("of two nodes with one id one ends", |place| Box::pin(conflict(place))),
+    ("the other protocol version is kept out, unless it is let in", |place| Box::pin(mixed(place))),
+    ("nodes find each other by UDP", |place| Box::pin(udp(place))),
 ];
 
-async fn killed(version: ProtocolVersion) -> Result<()> {
-    let mut cluster = Cluster::start(version, "JSON", Medium::Tcp).await?;
-    let driver = cluster.driver.clone();
-    let waiting = tokio::spawn(async move {
-        driver.call::<Value>("probe.sleep", json!({ "ms": 60_000 })).node(JAVASCRIPT).await
-    });
-    until("the call runs", async || {
-        let running = cluster.probe(JAVASCRIPT, "running", json!({})).await?;
-        Ok(running == 1)
-    })
-    .await?;
-    let killed = Instant::now();
-    cluster.javascript.kill().await?;
-    let error = waiting.await.map_err(|error| Error::internal(error.to_string()))?.err();
-    let kind = error.as_ref().map(Error::kind);
-    if kind != Some(&ErrorKind::RequestRejected) || killed.elapsed() > Duration::from_secs(5) {
-        return Err(Error::internal(format!("after {:?}: {error:?}", killed.elapsed())));
-    }
-    if cluster.driver.pending_requests() != 0 {
-        return Err(Error::internal("a request is left pending"));
-    }
-    let error = cluster.driver.call::<Value>("probe.echo", 1).node(JAVASCRIPT).await.err();
-    check(
-        "a call to it",
-        &format!("{:?}", error.map(|error| error.kind().clone())).into(),
-        &format!("{:?}", Some(ErrorKind::ServiceNotFound)).into(),
-    )?;
-
-    cluster.restart_javascript().await?;
+async fn killed((version, medium, serializer): Place) -> Result<()> {
+    let mut cluster = Cluster::start(version, serializer, medium).await?;
     for (caller, callee) in DIRECTIONS {
-        cluster.reachable(caller, callee).await?;
+        // Over NATS only heartbeats tell, and nobody sends one more.
+        let driver = cluster.driver.clone();
+        let waiting = tokio::spawn(async move {
+            let sleep = json!({ "action": "probe.sleep", "params": { "ms": 60_000 },
+                "options": { "nodeID": callee } });
+            driver.call::<Value>("probe.relay", sleep).node(caller).await
+        });
+        until(
+            "the call runs",
+            async || Ok(cluster.probe(callee, "running", json!({})).await? == 1),
+        )
+        .await?;
+        let killed = Instant::now();
+        cluster.process(callee).kill().await?;
+        let answer = waiting.await.map_err(|error| Error::internal(error.to_string()))??;
+        let answer = Json::from(answer);
+        if answer["error"]["type"] != "REQUEST_REJECTED" || killed.elapsed() > NOTICED {
+            return Err(Error::internal(format!("after {:?}: {answer}", killed.elapsed())));
+        }
+        let call = json!({ "action": "probe.echo", "options": { "nodeID": callee } });
+        let error = &cluster.relay(caller, call).await?["error"];
+        check("a call to it", &error["code"], &404.into())?;
+        until("the driver knows", async || {
+            let call = cluster.driver.call::<Value>("probe.echo", 1).node(callee).await;
+            Ok(call.err().map(|error| error.kind().clone()) == Some(ErrorKind::ServiceNotFound))
+        })
+        .await?;
+        check("pending requests", &cluster.driver.pending_requests().into(), &0.into())?;
+
+        cluster.restart(callee).await?;
+        for (caller, callee) in DIRECTIONS {
+            cluster.reachable(caller, callee).await?;
+        }
     }
     Ok(())
 }
 
-pub(crate) async fn stopped(version: ProtocolVersion, medium: Medium) -> Result<()> {
-    let mut cluster = Cluster::start(version, "JSON", medium).await?;
-    let status = cluster.rust.terminate().await?;
-    check("exit code", &status.code().into(), &0.into())?;
-    // It told everybody before it left, so nobody has to wait for a timer.
-    let call = json!({ "action": "probe.echo", "options": { "nodeID": RUST } });
-    let error = &cluster.relay(JAVASCRIPT, call).await?["error"];
-    check("the JavaScript node knows", &error["name"], &"ServiceNotFoundError".into())?;
-    let nodes = cluster.driver.call::<Value>("$node.list", json!({})).node(JAVASCRIPT).await?;
-    let nodes = Json::from(nodes);
-    let rust = nodes.as_array().into_iter().flatten().find(|node| node["id"] == RUST);
-    check(
-        "and lists it as gone",
-        &rust.map_or(Json::Null, |node| node["available"].clone()),
-        &false.into(),
-    )
+/// It told everybody before it left, so nobody has to wait for a timer.
+async fn stopped((version, medium, serializer): Place) -> Result<()> {
+    let mut cluster = Cluster::start(version, serializer, medium).await?;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let _listening = cluster.driver.on("$node.disconnected", move |_, data| {
+        // The case may have ended.
+        tell.send(Json::from(data.to_value().unwrap_or_default())).ok();
+    });
+    for (observer, leaving) in DIRECTIONS {
+        let status = cluster.process(leaving).terminate().await?;
+        check("exit code", &status.code().into(), &0.into())?;
+        let heard = told.recv().await.unwrap_or_default();
+        let heard = json!([heard["node"]["id"], heard["unexpected"]]);
+        check("the driver hears", &heard, &json!([leaving, false]))?;
+        let call = json!({ "action": "probe.echo", "options": { "nodeID": leaving } });
+        until("the other node knows", async || {
+            let answer = cluster.relay(observer, call.clone()).await?;
+            Ok(answer["error"]["name"] == "ServiceNotFoundError")
+        })
+        .await?;
+        let nodes = cluster.ask(observer, "$node.list", json!({})).await?;
+        let gone = nodes.as_array().into_iter().flatten().find(|node| node["id"] == leaving);
+        let available = gone.map_or(Json::Null, |node| node["available"].clone());
+        check("and lists it as gone", &available, &false.into())?;
+        cluster.restart(leaving).await?;
+        cluster.reachable(observer, leaving).await?;
+        cluster.reachable(leaving, observer).await?;
+    }
+    Ok(())
 }
 
-async fn mixed(version: ProtocolVersion) -> Result<()> {
+/// Whoever hears of the other one first, ends; so may both.
+async fn conflict((version, medium, serializer): Place) -> Result<()> {
+    for (id, newcomer) in [(RUST, Implementation::JavaScript), (JAVASCRIPT, Implementation::Rust)] {
+        let mut cluster = Cluster::start(version, serializer, medium).await?;
+        let mut environment = cluster.environment(id);
+        environment.push(("SERVICES", "probe".to_owned()));
+        // It may end before it is ready.
+        if let Ok(mut second) = Process::start(newcomer, &environment).await {
+            tokio::select! {
+                ended = cluster.process(id).ended() => ended?,
+                ended = second.ended() => ended?,
+            };
+        }
+    }
+    Ok(())
+}
+
+async fn mixed((version, medium, serializer): Place) -> Result<()> {
     let other = match version {
         ProtocolVersion::V4 => ProtocolVersion::V5,
         ProtocolVersion::V5 => ProtocolVersion::V4,
     };
+    // They need one that both have.
+    let serializer =
+        if matrix::serializers(other).contains(&serializer) { serializer } else { "JSON" };
     for let_in in [false, true] {
         let namespace = cluster::namespace();
-        let tcp = cluster::tcp(&["driver", JAVASCRIPT])?;
-        let mut environment = cluster::environment(other, &namespace, &tcp, JAVASCRIPT);
+        let (transporter, _server) = cluster::transporter(medium).await?;
+        let mut environment = cluster::environment(other, &namespace, &transporter, JAVASCRIPT);
+        environment.push(("SERIALIZER", serializer.to_owned()));
         environment.push(("DISABLE_VERSION_CHECK", let_in.to_string()));
         let _javascript = Process::start(Implementation::JavaScript, &environment).await?;
         let mut transit = moleculer::TransitOptions::default();
         transit.disable_version_check = let_in;
-        let driver = cluster::driver(version, &namespace, &tcp, "JSON", transit).await?;
+        let driver =
+            cluster::driver(version, &namespace, &transporter, serializer, transit, Vec::new())
+                .await?;
         if let_in {
             driver.wait_for_services(["probe"], Duration::from_secs(20)).await?;
             let answer: Value = driver.call("probe.echo", json!({ "a": 1 })).await?;
@@ -106,15 +151,17 @@ async fn mixed(version: ProtocolVersion) -> Result<()> {
     Ok(())
 }
 
-async fn udp(version: ProtocolVersion) -> Result<()> {
+async fn udp((version, _, serializer): Place) -> Result<()> {
     let namespace = cluster::namespace();
     let free = cluster::addresses(&["udp"])?;
     let port: u16 = free[0].1.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(4445);
     let tcp = json!({ "udpPort": port, "udpPeriod": 1, "useHostname": false, "gossipPeriod": 1 });
     let tcp = json!({ "type": "TCP", "options": tcp });
-    let environment = cluster::environment(version, &namespace, &tcp, JAVASCRIPT);
+    let mut environment = cluster::environment(version, &namespace, &tcp, JAVASCRIPT);
+    environment.push(("SERIALIZER", serializer.to_owned()));
     let transit = moleculer::TransitOptions::default();
-    let driver = cluster::driver(version, &namespace, &tcp, "JSON", transit).await?;
+    let driver =
+        cluster::driver(version, &namespace, &tcp, serializer, transit, Vec::new()).await?;
     let _javascript = Process::start(Implementation::JavaScript, &environment).await?;
     driver.wait_for_services(["probe"], Duration::from_secs(20)).await?;
     let answer: Value = driver.call("probe.echo", "found").await?;

@@ -3,12 +3,17 @@
 //! The driver, a broker in this process, sees and controls both through the
 //! service `probe` (see `src/services/probe.rs`).
 
+mod balancing;
 mod checks;
 mod cluster;
+mod dependencies;
 mod life_cycle;
+mod matrix;
 mod packets;
 mod process;
+mod reports;
 mod rolling;
+mod start;
 #[path = "../../../../crates/moleculer-protocol/tests/support/vectors.rs"]
 mod vectors;
 
@@ -16,49 +21,92 @@ use std::{process::ExitCode, time::Duration};
 
 use cluster::Medium;
 use libtest_mimic::{Arguments, Failed, Trial};
-use moleculer::{
-    ProtocolVersion::{self, V4, V5},
-    prelude::*,
-};
+use matrix::{MEDIA, Place, SERIALIZERS};
+use moleculer::prelude::*;
+use process::Implementation;
 
-/// What each version of the reference can speak.
-const SERIALIZERS: &[(ProtocolVersion, &[&str])] = &[
-    (V4, &["JSON", "Avro", "MsgPack", "Notepack", "ProtoBuf", "Thrift", "CBOR"]),
-    (V5, &["JSON", "JSONExt", "MsgPack", "Notepack", "CBOR"]),
-];
-
+#[allow(clippy::print_stderr, reason = "there is no test to tell it")]
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each case runs three processes; more at once would only take turns.
     arguments.test_threads.get_or_insert(2);
+    // `cargo xtask interop --all` asks for it.
+    let all = std::env::var_os("MOLECULER_INTEROP_ALL").is_some();
     let mut trials = Vec::new();
-    for medium in [Medium::Tcp, Medium::Nats] {
-        let name = format!("over {medium:?}: no call fails while each node is restarted in turn");
+    for medium in MEDIA {
+        let name = format!("over {medium:?}: {}", rolling::CASE);
         trials.push(rust_trial(name, medium, move || rolling::run(medium)));
+        let start = move |implementation| move || start::run(implementation, medium);
+        let name = format!("over {medium:?}: fresh nodes call each other at once");
+        trials.push(rust_trial(name, medium, start(Implementation::Rust)));
+        let name = format!("over {medium:?}: a fresh JavaScript node is called soon");
+        trials.push(trial(name, medium, start(Implementation::JavaScript)));
     }
     for &(version, serializers) in SERIALIZERS {
-        for &(name, case) in life_cycle::ALL {
-            let name = format!("protocol {version}: {name}");
-            trials.push(trial(name, Medium::Tcp, move || case(version)));
-        }
-        let name = format!("protocol {version} over NATS");
-        let checks = move || checks::run(version, "JSON", Medium::Nats);
-        trials.push(trial(format!("{name}: nodes understand each other"), Medium::Nats, checks));
-        let stopped = move || life_cycle::stopped(version, Medium::Nats);
-        trials.push(trial(
-            format!("{name}: a stopped Rust node says goodbye"),
-            Medium::Nats,
-            stopped,
-        ));
         for &serializer in serializers {
-            let name = format!("protocol {version} over {serializer}");
-            let checks = move || checks::run(version, serializer, Medium::Tcp);
-            trials.push(trial(format!("{name}: nodes understand each other"), Medium::Tcp, checks));
+            let name = format!("protocol {version} over {serializer}: our packets are read alike");
             let packets = move || packets::run(version, serializer);
-            trials.push(trial(format!("{name}: our packets are read alike"), Medium::Tcp, packets));
+            trials.push(trial(name, Medium::Tcp, packets));
+            for medium in MEDIA {
+                let place = (version, medium, serializer);
+                trials.extend(clusters(place, all));
+            }
         }
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    if !all {
+        trials.push(Trial::test("the table in the documents is green", || {
+            matrix::check().map_err(|error| error.message().into())
+        }));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if all && let Err(error) = matrix::write() {
+        eprintln!("the table is not written: {error}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+/// The cases of one place of the matrix, or a slice of them: every serializer
+/// understands over TCP, and every case works with JSON.
+fn clusters(place: Place, all: bool) -> Vec<Trial> {
+    let (version, medium, serializer) = place;
+    let mut trials = Vec::new();
+    let mut add = |title: &str, case: Box<dyn FnOnce() -> Running + Send>| {
+        let name = format!("protocol {version}, {serializer} over {medium:?}: {title}");
+        trials.push(trial(name, medium, case));
+    };
+    if all || medium == Medium::Tcp || serializer == "JSON" {
+        let checks = move || -> Running { Box::pin(checks::run(version, serializer, medium)) };
+        add("nodes understand each other", Box::new(checks));
+    }
+    if !all && serializer != "JSON" {
+        return trials;
+    }
+    let balancing = move || -> Running { Box::pin(balancing::run(version, serializer, medium)) };
+    add("nodes share calls and events", Box::new(balancing));
+    let waiting = move || -> Running { Box::pin(dependencies::run(version, serializer, medium)) };
+    add("nodes wait for each other", Box::new(waiting));
+    for &(name, case) in life_cycle::ALL {
+        let excluded = matrix::exclusions();
+        let excluded = excluded.iter().flatten();
+        if excluded.clone().any(|exclusion| exclusion.covers(name, medium)) {
+            continue;
+        }
+        add(name, Box::new(move || Box::pin(recorded(name, place, case(place)))));
+    }
+    trials
+}
+
+type Running = std::pin::Pin<Box<dyn Future<Output = Result<()>>>>;
+
+async fn recorded(
+    case: &'static str,
+    place: Place,
+    running: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    let result = running.await;
+    matrix::record(case, place, result.is_ok());
+    result
 }
 
 fn trial<F>(name: String, medium: Medium, case: impl FnOnce() -> F + Send + 'static) -> Trial

@@ -130,9 +130,14 @@ impl Process {
         if !sent.is_ok_and(|status| status.success()) {
             return Err(Error::internal("the signal was not sent"));
         }
+        self.ended().await
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self) -> Result<ExitStatus> {
         match tokio::time::timeout(DEADLINE, self.child.wait()).await {
             Ok(status) => status.map_err(|error| Error::internal("wait").with_source(error)),
-            Err(_) => Err(Error::internal("the node did not end on SIGTERM")),
+            Err(_) => Err(Error::internal("the node did not end")),
         }
     }
 }

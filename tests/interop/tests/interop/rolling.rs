@@ -17,6 +17,9 @@ use crate::{
     process::NatsServer,
 };
 
+/// Rust nodes alone.
+pub(crate) const CASE: &str = "no call fails while each node is restarted in turn";
+
 /// Who is restarted.
 const NODES: [&str; 5] = ["one", "two", "three", "four", "five"];
 /// Who calls all the time.

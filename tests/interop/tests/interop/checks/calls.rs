@@ -1,10 +1,11 @@
 //! What a call carries, and what comes back.
 
-use moleculer::{ProtocolVersion, prelude::*};
+use bytes::Bytes;
+use moleculer::{Object, ProtocolVersion, prelude::*};
 use serde_json::json;
 
 use super::check;
-use crate::cluster::{Cluster, DIRECTIONS, JAVASCRIPT};
+use crate::cluster::{Cluster, DIRECTIONS, JAVASCRIPT, RUST};
 
 pub(crate) async fn values(cluster: &Cluster) -> Result<()> {
     let values = json!([
@@ -118,6 +119,72 @@ pub(crate) async fn reply(cluster: &Cluster) -> Result<()> {
         check("meta", &answer["meta"], &params)?;
         let response = json!({ "a": "Hey", "b": 3333, "c": true, "d": { "e": 122.34, "f": [1, 2, 3], "g": null } });
         check("response", &answer["response"], &response)?;
+    }
+    Ok(())
+}
+
+/// As bytes, and in the form that JSON has for them.
+pub(crate) async fn binary(cluster: &Cluster) -> Result<()> {
+    const SHA1: &str = "c9c960a0b925474fab83942cc27d504fc24ac37b";
+    let bytes: Vec<u8> = (0..1000).map(|i| (i % 251) as u8).collect();
+    let form = json!({ "type": "Buffer", "data": bytes });
+    let value = Value::from(Bytes::from(bytes));
+    let digest = json!({ "size": 1000, "sha1": SHA1 });
+    for node in [RUST, JAVASCRIPT] {
+        let call = |action, params: Value| cluster.driver.call::<Value>(action, params).node(node);
+        let whole = call("probe.digest", value.clone()).await?;
+        check(&format!("bytes to {node}"), &whole.into(), &digest)?;
+        let inside = Object::from([("data", value.clone())]);
+        let inside = call("probe.digest", inside.into()).await?;
+        check(&format!("a member to {node}"), &inside.into(), &digest)?;
+        let back = call("probe.binary", Value::from(json!({ "size": 1000 }))).await?;
+        if back != value && serde_json::Value::from(back.clone()) != form {
+            return Err(Error::internal(format!("bytes from {node}: {back:?}")));
+        }
+    }
+    for direction in DIRECTIONS {
+        let answer = cluster.call(direction, "digest", form.clone()).await?;
+        check(&format!("{direction:?}"), &answer, &digest)?;
+    }
+    Ok(())
+}
+
+/// JavaScript tells them apart, and so does the sender.
+pub(crate) async fn nothing(cluster: &Cluster) -> Result<()> {
+    let make = |source| {
+        let made = cluster.driver.call::<Value>("judge.make", json!({ "source": source }));
+        made.node(JAVASCRIPT).into_future()
+    };
+    for (source, expected) in [("undefined", Value::Undefined), ("null", Value::Null)] {
+        let made = make(source).await?;
+        // These carry nothing as null, between nodes of the reference too.
+        if made != expected && (source == "null" || made != Value::Null) {
+            return Err(Error::internal(format!("{source} is read as {made:?}")));
+        }
+    }
+    for (caller, callee) in DIRECTIONS {
+        let call =
+            json!({ "action": "probe.echo", "params": null, "options": { "nodeID": callee } });
+        let answer = cluster.relay(caller, call).await?;
+        check(&format!("{caller} -> {callee}"), &answer["result"], &json!(null))?;
+        check(&format!("{caller} -> {callee}"), &answer["ok"], &true.into())?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn flaky(cluster: &Cluster) -> Result<()> {
+    for node in [RUST, JAVASCRIPT] {
+        let request = format!("flaky-{node}");
+        let call = || {
+            let flaky = json!({ "times": 1, "code": 503 });
+            let call = cluster.driver.call::<Value>("probe.flaky", flaky).node(node);
+            call.request_id(request.as_str())
+        };
+        match call().await {
+            Err(error) if error.code() == 503 && error.retryable() => {}
+            other => return Err(Error::internal(format!("the first call: {other:?}"))),
+        }
+        check("the second call", &call().await?.into(), &json!({ "attempts": 2 }))?;
     }
     Ok(())
 }

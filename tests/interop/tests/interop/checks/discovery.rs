@@ -4,7 +4,7 @@ use moleculer::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::check;
-use crate::cluster::{Cluster, DIRECTIONS, Medium, RUST, until};
+use crate::cluster::{Cluster, DIRECTIONS, JAVASCRIPT, Medium, RUST, until};
 
 /// Settings, metadata, actions and events of all services, and the node's own.
 pub(crate) async fn alike(cluster: &Cluster) -> Result<()> {
@@ -26,10 +26,17 @@ pub(crate) async fn alike(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Only the reference sends pings.
+/// Both have the same clock.
 pub(crate) async fn ping(cluster: &Cluster) -> Result<()> {
-    let node = cluster.javascript_says("judge.ping", json!({ "node": RUST })).await?;
-    check("the pong comes from", &node, &RUST.into())
+    let near = |difference: Option<i64>| difference.is_some_and(|ms| ms.abs() < 1000);
+    let pong = cluster.javascript_says("judge.ping", json!({ "node": RUST })).await?;
+    check("the pong comes from", &pong["nodeID"], &RUST.into())?;
+    let ours = cluster.driver.ping(JAVASCRIPT).await;
+    let ours = ours.ok_or_else(|| Error::internal("JavaScript does not answer"))?;
+    if !near(pong["timeDiff"].as_i64()) || !near(Some(ours.time_diff)) {
+        return Err(Error::internal(format!("the difference: {pong}, {ours:?}")));
+    }
+    Ok(())
 }
 
 /// Over TCP gossip tells it, with a number for each change; elsewhere heartbeats do.

@@ -23,6 +23,12 @@ pub(crate) async fn events(cluster: &Cluster) -> Result<()> {
         let expected =
             ["once", "probe"].map(|group| json!(["broadcast", group, { "n": [1, null] }, sender]));
         check(&format!("{sender} -> {receiver}"), &view.into(), &expected.to_vec().into())?;
+        // Protocol Buffers know no difference between none and empty.
+        let groups = &events[0]["groups"];
+        if groups.as_array().is_some_and(|all| cluster.serializer != "ProtoBuf" || !all.is_empty())
+        {
+            return Err(Error::internal(format!("groups that nobody named: {groups}")));
+        }
         let own = seen(cluster, sender, "probe.once", 2).await?;
         check("the sender's own listeners", &own.len().into(), &2.into())?;
 
@@ -52,6 +58,27 @@ pub(crate) async fn balanced(cluster: &Cluster) -> Result<()> {
         check("sender", &events[0]["sender"], &"driver".into())?;
     }
     Ok(())
+}
+
+/// Each of the two services that listen gets it on one of the nodes.
+pub(crate) async fn sample(cluster: &Cluster) -> Result<()> {
+    let params =
+        json!({ "a": "text", "b": 123, "c": true, "d": { "e": 123.45, "f": [1, 2], "g": null } });
+    let data = Value::from(params.clone());
+    cluster.reports.clear();
+    for _ in 0..4 {
+        let emit = cluster.driver.emit("sample.event", data.clone());
+        emit.meta([("user", data.clone())]).await?;
+    }
+    for report in cluster.reports.wait(8).await? {
+        check("event", &report["event"], &"sample.event".into())?;
+        check("params", &report["params"], &params)?;
+        check("meta", &report["meta"], &json!({ "user": params }))?;
+    }
+    cluster.fence().await?;
+    let expected =
+        json!({ "echo@rust": 2, "echo@javascript": 2, "test@rust": 2, "test@javascript": 2 });
+    check("deliveries", &cluster.reports.counts(), &expected)
 }
 
 /// What a node has recorded of events of one name.

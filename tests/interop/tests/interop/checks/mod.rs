@@ -4,6 +4,7 @@ mod calls;
 mod discovery;
 mod events;
 mod kinds;
+mod later;
 mod streams;
 
 use std::{pin::Pin, time::Duration};
@@ -13,17 +14,23 @@ use serde_json::Value as Json;
 
 use crate::{
     cluster::{Cluster, Medium},
+    matrix,
     vectors::difference,
 };
 
-type Check = for<'a> fn(&'a Cluster) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+/// What must hold in a cluster.
+pub(crate) type Check = for<'a> fn(&'a Cluster) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
-const ALL: &[(&str, Check)] = &[
+pub(crate) const ALL: &[(&str, Check)] = &[
     ("nodes list each other alike", |cluster| Box::pin(discovery::alike(cluster))),
     ("values come back as they went", |cluster| Box::pin(calls::values(cluster))),
     ("a call carries its context", |cluster| Box::pin(calls::context(cluster))),
     ("errors keep their class and members", |cluster| Box::pin(calls::errors(cluster))),
     ("echo.reply keeps every kind", |cluster| Box::pin(calls::reply(cluster))),
+    ("binary values keep their bytes", |cluster| Box::pin(calls::binary(cluster))),
+    ("nothing and null are results", |cluster| Box::pin(calls::nothing(cluster))),
+    ("an error says whether to try again", |cluster| Box::pin(calls::flaky(cluster))),
+    ("sample.event arrives once", |cluster| Box::pin(events::sample(cluster))),
     ("events reach the other side", |cluster| Box::pin(events::events(cluster))),
     ("events are balanced among both", |cluster| Box::pin(events::balanced(cluster))),
     ("JavaScript reads what Rust writes", |cluster| Box::pin(kinds::rust_writes(cluster))),
@@ -33,27 +40,38 @@ const ALL: &[(&str, Check)] = &[
     ("streams go to JavaScript", |cluster| Box::pin(streams::rust_to_javascript(cluster))),
     ("streams come from JavaScript", |cluster| Box::pin(streams::downloads(cluster))),
     ("JavaScript exchanges streams", |cluster| Box::pin(streams::javascript_to_rust(cluster))),
-    ("a ping is answered", |cluster| Box::pin(discovery::ping(cluster))),
+    ("duplex streams go through both", |cluster| Box::pin(streams::duplex(cluster))),
+    ("services come and go at run time", |cluster| Box::pin(later::comes_and_goes(cluster))),
+    ("a ping tells the time difference", |cluster| Box::pin(discovery::ping(cluster))),
+    ("what is left out is not there", |cluster| Box::pin(later::exclusions(cluster))),
     ("the load is told", |cluster| Box::pin(discovery::load(cluster))),
 ];
 
 /// Longest time for one check.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// All checks in one cluster; the error tells every one that failed.
+/// All checks in one cluster.
 pub(crate) async fn run(
     version: ProtocolVersion,
     serializer: &'static str,
     medium: Medium,
 ) -> Result<()> {
     let cluster = Cluster::start(version, serializer, medium).await?;
+    run_all(&cluster, ALL).await
+}
+
+/// These checks, one after the other; the error tells every one that failed.
+pub(crate) async fn run_all(cluster: &Cluster, checks: &[(&'static str, Check)]) -> Result<()> {
     let mut failures = Vec::new();
-    for (name, check) in ALL {
-        match tokio::time::timeout(LIMIT, check(&cluster)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => failures.push(format!("{name}: {}", error.message())),
-            Err(_) => failures.push(format!("{name}: it did not end within {LIMIT:?}")),
-        }
+    for (name, check) in checks {
+        let failure = match tokio::time::timeout(LIMIT, check(cluster)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.message().to_owned()),
+            Err(_) => Some(format!("it did not end within {LIMIT:?}")),
+        };
+        let place = (cluster.version, cluster.medium, cluster.serializer);
+        matrix::record(name, place, failure.is_none());
+        failures.extend(failure.map(|failure| format!("{name}: {failure}")));
     }
     match failures.as_slice() {
         [] => Ok(()),

@@ -67,6 +67,31 @@ pub(crate) async fn javascript_to_rust(cluster: &Cluster) -> Result<()> {
     check("objects", &counted, &json!({ "count": 50, "sum": 1225 }))
 }
 
+/// Bytes are encrypted and decrypted, in chunks that flow in both ways at once.
+pub(crate) async fn duplex(cluster: &Cluster) -> Result<()> {
+    let sent = ByteStream::new(stream::iter(pattern(300_000, 64_000)));
+    let call = |action| cluster.driver.call::<ByteStream>(action, ()).node(JAVASCRIPT);
+    let encrypted = call("aes.encrypt").stream(sent).await?.collect_up_to(300_000).await?;
+    let expected = pattern(300_000, 300_000).collect::<Result<Vec<_>>>()?.concat();
+    if encrypted == expected {
+        return Err(Error::internal("it is not encrypted"));
+    }
+    let encrypted = ByteStream::new(stream::iter([Ok::<_, Error>(encrypted)]));
+    if call("aes.decrypt").stream(encrypted).await?.collect_up_to(300_000).await? != expected {
+        return Err(Error::internal("what comes back differs"));
+    }
+    let answer = cluster.ask(
+        JAVASCRIPT,
+        "courier.duplex",
+        json!({ "node": RUST, "size": 300_000, "chunk": 64_000 }),
+    );
+    check(
+        "from JavaScript",
+        &answer.await?,
+        &json!({ "size": 300_000, "sha1": SHA1, "changed": true }),
+    )
+}
+
 pub(crate) async fn downloads(cluster: &Cluster) -> Result<()> {
     let call =
         |params| cluster.driver.call::<ByteStream>("probe.download", params).node(JAVASCRIPT);
