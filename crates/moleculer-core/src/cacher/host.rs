@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    Error, WeakBroker,
+    Error, RandomSource, WeakBroker,
     broker::{ServiceBroker, Tasks},
 };
 
@@ -13,6 +13,7 @@ use crate::{
 pub struct CacherHost {
     broker: WeakBroker,
     tasks: Tasks,
+    random: Arc<RandomSource>,
     namespace: Arc<str>,
 }
 
@@ -22,18 +23,29 @@ impl CacherHost {
         Self {
             broker: broker.downgrade(),
             tasks: broker.inner().tasks.clone(),
+            random: Arc::new(broker.inner().random.fork()),
             namespace: broker.namespace().into(),
         }
     }
 
     /// A host without a broker, for tests of cachers and for tools.
     pub fn without_broker(namespace: &str) -> Self {
-        Self { broker: WeakBroker::default(), tasks: Tasks::default(), namespace: namespace.into() }
+        Self {
+            broker: WeakBroker::default(),
+            tasks: Tasks::default(),
+            random: Arc::default(),
+            namespace: namespace.into(),
+        }
     }
 
     /// The namespace, empty when there is none.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Where all that is random comes from.
+    pub fn random(&self) -> &RandomSource {
+        &self.random
     }
 
     /// Runs a task that ends with the broker, if it did not end before.

@@ -220,7 +220,7 @@ async fn room(bench: Bench) -> Outcome {
 
 async fn others(bench: Bench) -> Outcome {
     let (one, two) = (bench.connect().await?, bench.connect().await?);
-    let stranger = bench.connect_in(&format!("{}-more", bench.namespace)).await?;
+    let stranger = bench.connect_in(&bench.neighbour).await?;
     let shared = one.capabilities().shared;
     set(&one, "key", 1).await?;
     let found = get(&two, "key").await?.is_some();

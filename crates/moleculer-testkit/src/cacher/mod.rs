@@ -150,6 +150,8 @@ fn cases() -> Vec<Row> {
 struct Bench {
     subject: Arc<Subject>,
     namespace: String,
+    /// One that the first would fit if it were taken for a pattern.
+    neighbour: String,
 }
 
 impl Bench {
@@ -157,7 +159,10 @@ impl Bench {
         static CASES: AtomicUsize = AtomicUsize::new(0);
         let (process, case) = (std::process::id(), CASES.fetch_add(1, Ordering::Relaxed));
         // Characters that mean something in patterns.
-        Self { subject: subject.clone(), namespace: format!("suite-[{process}]*{case}?") }
+        let namespace = format!("suite-[{process}]*{case}?");
+        let digit = process % 10;
+        let neighbour = format!("suite-{digit}x{case}y");
+        Self { subject: subject.clone(), namespace, neighbour }
     }
 
     async fn connect(&self) -> Outcome<Arc<dyn DynCacher>> {

@@ -67,7 +67,7 @@ async fn below(bench: Bench) -> Outcome {
 }
 
 async fn all(bench: Bench) -> Outcome {
-    let neighbour = bench.connect_in(&format!("{}-more", bench.namespace)).await?;
+    let neighbour = bench.connect_in(&bench.neighbour).await?;
     set(&neighbour, "posts.find", 1).await?;
     // More than a server looks through at a time.
     let many: Vec<String> = (0..1500).map(|index| format!("many.{index}.of.them")).collect();

@@ -206,7 +206,7 @@ impl Cacher for Broken {
         };
         let neighbours = self.defect == CleansNeighbours;
         let goes = |at: &(String, String)| {
-            fits(&at.1) && (at.0 == here || neighbours && at.0.starts_with(&here))
+            fits(&at.1) && (at.0 == here || neighbours && at.0.starts_with("suite-"))
         };
         open(&self.world).entries.retain(|at, _| !goes(at));
         Ok(())

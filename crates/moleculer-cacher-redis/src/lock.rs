@@ -1,0 +1,140 @@
+//! Locks that all who share a server respect: [`Locks`].
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use moleculer_core::{
+    RandomSource, Result,
+    cacher::{KeyLock, KeyLocks},
+};
+use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::session::Session;
+
+/// Locks by name on the server. Those of one process queue up before it, so
+/// that one of them asks the server at a time, and all get it in order.
+#[derive(Debug)]
+pub(crate) struct Locks {
+    here: KeyLocks,
+    random: RandomSource,
+    /// As many wait in here as there are locks.
+    releases: mpsc::UnboundedSender<Release>,
+    ended: CancellationToken,
+    all_given_back: CancellationToken,
+}
+
+/// A lock to give back. The next one of this process gets it after the server.
+struct Release {
+    name: String,
+    token: String,
+    here: KeyLock,
+}
+
+/// Between attempts to get a lock that another process holds.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// At most so many locks are given back at a time.
+const RELEASES: usize = 64;
+
+impl Locks {
+    /// The locks, and the task that gives them back.
+    pub(crate) fn new(
+        session: Arc<Session>,
+        random: RandomSource,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (releases, due) = mpsc::unbounded_channel();
+        let (ended, all_given_back) = (CancellationToken::new(), CancellationToken::new());
+        let (end, last) = (ended.clone(), all_given_back.clone());
+        let task = async move {
+            let _last = last.drop_guard();
+            give_back(session, due, end).await;
+        };
+        (Self { here: KeyLocks::default(), random, releases, ended, all_given_back }, task)
+    }
+
+    /// Gives back what is due, and ends.
+    pub(crate) async fn end(&self) {
+        self.ended.cancel();
+        self.all_given_back.cancelled().await;
+    }
+
+    pub(crate) async fn lock(
+        &self,
+        session: &Session,
+        name: &str,
+        ttl: Duration,
+    ) -> Result<KeyLock> {
+        let here = self.here.lock(name).await;
+        let token = self.token();
+        while !acquire(session, name, &token, ttl).await? {
+            sleep(PAUSE + PAUSE.mul_f64(self.random.below(100) as f64 / 100.0)).await;
+        }
+        Ok(self.held(name, token, here))
+    }
+
+    pub(crate) async fn try_lock(
+        &self,
+        session: &Session,
+        name: &str,
+        ttl: Duration,
+    ) -> Result<Option<KeyLock>> {
+        let Some(here) = self.here.try_lock(name) else {
+            return Ok(None);
+        };
+        let token = self.token();
+        let acquired = acquire(session, name, &token, ttl).await?;
+        Ok(acquired.then(|| self.held(name, token, here)))
+    }
+
+    /// Nobody else has the same.
+    fn token(&self) -> String {
+        format!("{:016x}{:016x}", self.random.next(), self.random.next())
+    }
+
+    fn held(&self, name: &str, token: String, here: KeyLock) -> KeyLock {
+        let (releases, name) = (self.releases.clone(), name.to_owned());
+        // After the end it ends by itself, on the server.
+        KeyLock::new(move || drop(releases.send(Release { name, token, here })))
+    }
+}
+
+async fn acquire(session: &Session, name: &str, token: &str, ttl: Duration) -> Result<bool> {
+    let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64 / 2);
+    let mut command = redis::cmd("SET");
+    command.arg(name).arg(token).arg("NX").arg("PX").arg(ttl);
+    let answer: Option<String> = session.query(&command).await?;
+    Ok(answer.is_some())
+}
+
+async fn give_back(
+    session: Arc<Session>,
+    due: mpsc::UnboundedReceiver<Release>,
+    ended: CancellationToken,
+) {
+    let due = stream::unfold((due, ended), |(mut due, ended)| async move {
+        let next = tokio::select! {
+            biased;
+            next = due.recv() => next,
+            () = ended.cancelled() => {
+                due.close();
+                due.recv().await
+            }
+        };
+        next.map(|next| (next, (due, ended)))
+    });
+    due.for_each_concurrent(RELEASES, |release| release_one(&session, release)).await;
+}
+
+/// Deletes the lock if it is still this one.
+const RELEASE: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+async fn release_one(session: &Session, release: Release) {
+    let mut command = redis::cmd("EVAL");
+    command.arg(RELEASE).arg(1).arg(&release.name).arg(&release.token);
+    if let Err(error) = session.query::<()>(&command).await {
+        tracing::debug!(lock = release.name, %error, "a lock ends by its time");
+    }
+    drop(release.here);
+}

@@ -1,0 +1,22 @@
+//! Choosing the cacher by name or URL.
+
+use std::sync::Arc;
+
+use moleculer_core::{PluginSource, cacher::CacherPlugin};
+
+use crate::{RedisCacher, RedisConfig, config::RedisBuilder};
+
+/// `Redis` and `redis://...`, for the broker's plug-ins.
+pub const REDIS: CacherPlugin = CacherPlugin {
+    name: "Redis",
+    schemes: &["redis", "rediss"],
+    build: |source| {
+        let builder = match source {
+            PluginSource::Options(options) => {
+                RedisBuilder::from(RedisConfig::from_object(options)?)
+            }
+            PluginSource::Url(url) => RedisCacher::builder().url(url),
+        };
+        Ok(Arc::new(builder.build()?))
+    },
+};
