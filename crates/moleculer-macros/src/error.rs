@@ -11,8 +11,8 @@ use syn::{
 };
 
 use crate::{
-    method::hygienic,
     options::{arguments, flag, read_options, text, value},
+    span::hygienic,
 };
 
 const ATTRIBUTE: &str = "action_error";

@@ -9,7 +9,7 @@ use std::{
 };
 
 use moleculer_core::{
-    Action, BrokerBuilder, Context, Error, ErrorKind, Event, FromContext, IntoService, Meta,
+    Action, BrokerBuilder, Cache, Context, Error, ErrorKind, Event, FromContext, IntoService, Meta,
     Params, Plugins, Result, Service, ServiceBroker, State, Visibility,
 };
 use moleculer_macros::service;
@@ -49,7 +49,7 @@ impl Posts {
     /// whoever asks.
     ///
     /// Further paragraphs are for readers of the code.
-    #[action(timeout = "2s", extra(rest = "GET /:id", cost = 2, weight = -0.5, cache = false))]
+    #[action(timeout = "2s", rest = "GET /:id", cache = false, extra(cost = 2, weight = -0.5))]
     async fn get(&self, Params(key): Params<PostKey>) -> Result<Post> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let title = format!("Post {}", key.id);
@@ -90,7 +90,7 @@ fn posts_by_hand() -> Service {
                 .extra("rest", "GET /:id")
                 .extra("cost", 2)
                 .extra("weight", -0.5)
-                .extra("cache", false),
+                .cache(Cache::off()),
         )
         .action(Action::new("countReads", nothing).visibility(Visibility::Public).detached())
         .action(Action::new("hidden", nothing).visibility(Visibility::Private))
@@ -297,7 +297,7 @@ impl Shop {
     }
 
     #[action]
-    async fn fragile(&self, _argument: Fragile) -> Result<()> {
+    async fn fragile(&self, #[extract] _argument: Fragile) -> Result<()> {
         Ok(())
     }
 

@@ -11,9 +11,11 @@ fn diagnostics() {
     for case in [
         "argument_types",
         "duplicate_action",
+        "hooks",
         "options",
         "service_options",
         "signatures",
+        "traits",
         "wrong_item",
     ] {
         cases.compile_fail(format!("tests/ui/{case}.rs"));

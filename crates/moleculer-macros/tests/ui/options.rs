@@ -1,6 +1,6 @@
 //! Each option is checked, at the word that is wrong.
 
-use moleculer_core::Result;
+use moleculer_core::{Error, Result};
 use moleculer_macros::service;
 
 struct Posts;
@@ -60,6 +60,60 @@ impl Posts {
     #[started(now)]
     async fn k(&self) -> Result<()> {
         Ok(())
+    }
+
+    #[action = "get"]
+    async fn l(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[action(retry(retires = 3))]
+    async fn m(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[action(cache(keys("id", 5)))]
+    async fn n(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[action(circuit_breaker = true)]
+    async fn o(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[action(bulkhead(concurrency = "many"))]
+    async fn p(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[action(fallback = from_archiv)]
+    async fn q(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn from_archive(&self, _error: Error) -> Result<()> {
+        Ok(())
+    }
+
+    #[action(tracing(spanName = "r"))]
+    async fn r(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[action(params(id = number))]
+    async fn s(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[action(rename_all = "camelCase")]
+    async fn t(&self) -> Result<()> {
+        Ok(())
+    }
+
+    #[action(rename_all = "camel")]
+    async fn u(&self, id: u64) -> Result<u64> {
+        Ok(id)
     }
 }
 

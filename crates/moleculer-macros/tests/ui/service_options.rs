@@ -7,6 +7,11 @@ struct A;
 struct B;
 struct C;
 struct D;
+struct E;
+struct F;
+struct G;
+struct H;
+struct I;
 
 #[service(nmae = "a", crate = moleculer_core)]
 impl A {
@@ -24,5 +29,20 @@ impl C {}
 
 #[service(version = 1.5, crate = moleculer_core)]
 impl D {}
+
+#[service(settings, crate = moleculer_core)]
+impl E {}
+
+#[service(actions(find), crate = moleculer_core)]
+impl F {}
+
+#[service(actions(find(fallback = x)), crate = moleculer_core)]
+impl G {}
+
+#[service(client = "Caller", crate = moleculer_core)]
+impl H {}
+
+#[service(mixins(), crate = moleculer_core)]
+impl I {}
 
 fn main() {}

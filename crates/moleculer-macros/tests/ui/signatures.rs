@@ -1,6 +1,6 @@
 //! What a handler looks like.
 
-use moleculer_core::{Context, Params, Result, ServiceBroker};
+use moleculer_core::{Context, Params, Result};
 use moleculer_macros::service;
 
 struct Posts;
@@ -34,11 +34,6 @@ impl Posts {
 
     #[action]
     async fn without_result(&self) {}
-
-    #[started]
-    async fn started(&self, _broker: ServiceBroker, _ctx: Context) -> Result<()> {
-        Ok(())
-    }
 }
 
 fn main() {}

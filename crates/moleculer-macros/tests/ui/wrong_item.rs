@@ -1,4 +1,4 @@
-//! Only an `impl` block of a type can become a service.
+//! Only an `impl` block or a trait can become a service.
 
 use moleculer_macros::service;
 
@@ -7,10 +7,6 @@ use moleculer_macros::service;
 pub struct Posts;
 
 #[service(crate = moleculer_core)]
-impl Default for Posts {
-    fn default() -> Self {
-        Self
-    }
-}
+mod posts {}
 
 fn main() {}
