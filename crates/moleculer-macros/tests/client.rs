@@ -122,7 +122,7 @@ impl Posts {
     /// Calls the others as a client.
     #[action]
     async fn nested(&self, ctx: Context) -> Result<Post> {
-        let posts = Posts::client(&ctx);
+        let posts = Self::client(&ctx);
         posts.create(Post { id: 3, title: "Level".into() }).await
     }
 
