@@ -126,6 +126,8 @@ fn by_hand() -> Service {
         "id": "number|positive", "tags": ["string", "boolean"], "$$strict": true,
         "owner": {"name": "string"}
     });
+    let id = json!({"type": "integer", "format": "uint64", "minimum": 0});
+    let schema = json!({"type": "object", "properties": {"id": id}, "required": ["id"]});
     let tracing = json!({"spanName": "buy", "tags": {"params": ["id"]}, "safetyTags": true});
     let lock = CacheLock::new().ttl(Duration::from_secs(2)).stale_time(Duration::from_secs(5));
     let breaker = CircuitBreakerOptions::new()
@@ -158,6 +160,8 @@ fn by_hand() -> Service {
         .fallback(sold_out)
         .extra("rest", object(json!({"method": "POST", "path": "/buy/:id"})))
         .params(object(rules))
+        .extra("paramsSchema", object(schema))
+        .result_schema::<u64>()
         .tracing(object(tracing))
         .extra("description", "Buys something.")
         .extra("cost", 2)
@@ -168,6 +172,7 @@ fn by_hand() -> Service {
         .bulkhead(BulkheadOptions::off())
         .circuit_breaker(CircuitBreakerOptions::off())
         .tracing(false)
+        .result_schema::<()>()
         .extra("rest", "GET /");
     let hidden = Action::new("hidden", nothing)
         .retry(RetryPolicy::new())

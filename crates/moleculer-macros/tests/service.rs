@@ -92,7 +92,12 @@ fn posts_by_hand() -> Service {
                 .extra("weight", -0.5)
                 .cache(Cache::off()),
         )
-        .action(Action::new("countReads", nothing).visibility(Visibility::Public).detached())
+        .action(
+            Action::new("countReads", nothing)
+                .visibility(Visibility::Public)
+                .detached()
+                .result_schema::<i64>(),
+        )
         .action(Action::new("hidden", nothing).visibility(Visibility::Private))
         .event(Event::new("users.*", nothing).group("cleaners"))
         .event(Event::new("accounts.removed", nothing))
