@@ -31,6 +31,9 @@ use crate::{
 /// Time between attempts to connect, when the first one failed.
 const RECONNECT: Duration = Duration::from_secs(5);
 
+/// Silence after which a stream that nobody reads is forgotten.
+const FORGET_STREAMS: Duration = Duration::from_secs(60);
+
 /// How far the time between heartbeats may be from the configured one.
 const HEARTBEAT_SPREAD: Duration = Duration::from_millis(500);
 
@@ -143,6 +146,7 @@ impl Transit {
         self.discoverer.start_dyn(host).await?;
         self.discoverer.discover_dyn(None).await?;
         self.spawn_info_sender(&broker);
+        self.spawn_stream_sweeper(&broker);
         let data = Object::from([("wasReconnect", false)]);
         broker.announce_event("$transporter.connected", data);
         Ok(())
@@ -189,6 +193,16 @@ impl Transit {
                 if transit.local_seq() != Some(transit.told.load(Ordering::Acquire)) {
                     transit.send_local_info().await;
                 }
+            }
+        });
+    }
+
+    fn spawn_stream_sweeper(&self, broker: &ServiceBroker) {
+        let incoming = self.incoming.clone();
+        broker.inner().tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(FORGET_STREAMS / 2).await;
+                incoming.sweep(FORGET_STREAMS);
             }
         });
     }

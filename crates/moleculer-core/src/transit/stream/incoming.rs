@@ -8,13 +8,17 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{self, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use futures_util::{Stream, StreamExt};
 use moleculer_protocol::{NodeId, PacketId, Payload};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::Instant,
+};
 
 use crate::{BodyStream, ByteStream, Error, ObjectStream, Result, sync::lock};
 
@@ -60,6 +64,8 @@ struct Entry {
     /// Packets that overtook it.
     early: BTreeMap<u64, Packet>,
     reader: Reader,
+    /// When it last changed without being read.
+    idle_since: Instant,
 }
 
 enum Reader {
@@ -125,6 +131,9 @@ impl Incoming {
         let mut table = self.lock();
         let full = table.early.saturating_add(size) > MAX_EARLY;
         let entry = table.entry(key);
+        if !matches!(entry.reader, Reader::Reads(..)) {
+            entry.idle_since = Instant::now();
+        }
         if matches!(entry.reader, Reader::Gone) {
             if matches!(part, Part::End(_)) {
                 table.remove(key);
@@ -141,6 +150,21 @@ impl Incoming {
         entry.early.insert(seq, Packet { part, size });
         table.early += size;
         table.advance(key);
+    }
+
+    /// Forgets streams that nobody reads and of which nothing has come for
+    /// `age`: their first or their last packet was lost.
+    pub(in crate::transit) fn sweep(&self, age: Duration) {
+        let mut table = self.lock();
+        let forgotten = |entry: &Entry| {
+            !matches!(entry.reader, Reader::Reads(..)) && entry.idle_since.elapsed() > age
+        };
+        let entries = table.entries.iter();
+        let keys: Vec<Key> =
+            entries.filter(|(_, entry)| forgotten(entry)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            table.remove(&key);
+        }
     }
 
     /// Ends the streams of a node that is gone, or of all.
@@ -161,7 +185,8 @@ impl Incoming {
 
 impl Default for Entry {
     fn default() -> Self {
-        Self { next: 0, early: BTreeMap::new(), reader: Reader::Awaited }
+        let (early, reader) = (BTreeMap::new(), Reader::Awaited);
+        Self { next: 0, early, reader, idle_since: Instant::now() }
     }
 }
 
@@ -192,6 +217,7 @@ impl Table {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
+        entry.idle_since = Instant::now();
         let mut reader = std::mem::replace(&mut entry.reader, Reader::Gone);
         if let Some(error) = error {
             reader.take(Packet { part: Part::End(Some(error)), size: 0 });
@@ -403,6 +429,24 @@ mod tests {
             incoming.push(&key(&peer.to_string()), 1, chunk(1), 10);
         }
         assert!(incoming.len() <= MAX_STREAMS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_reads_is_forgotten_when_its_end_is_lost() {
+        let incoming = Incoming::default();
+        let (read, abandoned) = (open(&incoming), key("b"));
+        drop(incoming.open(abandoned, true));
+        // The first packet of this one is lost.
+        incoming.push(&key("c"), 1, chunk(1), 10);
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        incoming.push(&key("b"), 1, chunk(1), 10);
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        incoming.sweep(Duration::from_secs(60));
+        assert_eq!((incoming.len(), incoming.lock().early), (2, 0), "the last one is gone");
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        incoming.sweep(Duration::from_secs(60));
+        assert!(incoming.knows(&key("a")) && incoming.len() == 1, "only one has a reader");
+        drop(read);
     }
 
     #[tokio::test]
