@@ -9,7 +9,7 @@ use std::{
 use moleculer_protocol::{HeartbeatPacket, NodeId, Packet, PacketBody, PacketKind, Topic};
 
 use super::Discoverer;
-use crate::{Result, host::Host};
+use crate::{NodeView, Result, host::Host};
 
 /// Time that other nodes get to answer the first DISCOVER.
 const ANSWERS: Duration = Duration::from_millis(500);
@@ -73,9 +73,8 @@ impl LocalDiscoverer {
             loop {
                 tokio::time::sleep(interval).await;
                 beats.refresh_local_cpu().await;
-                let cpu = beats.node(beats.node_id()).and_then(|node| node.cpu);
-                let beat =
-                    PacketBody::Heartbeat(HeartbeatPacket { cpu, ..HeartbeatPacket::default() });
+                let Some(node) = beats.node(beats.node_id()) else { return };
+                let beat = PacketBody::Heartbeat(beat(&node));
                 if let Err(error) = beats.send(Topic::all(PacketKind::Heartbeat), beat).await {
                     tracing::warn!(%error, "a heartbeat was not sent");
                 }
@@ -147,6 +146,12 @@ impl Discoverer for LocalDiscoverer {
     async fn stop(&self) -> Result<()> {
         self.send(PacketKind::Disconnect, None, PacketBody::Disconnect).await
     }
+}
+
+/// Tells which info is the current one, so that whoever missed it asks: ADR 0024.
+fn beat(node: &NodeView) -> HeartbeatPacket {
+    let instance_id = node.info.as_ref().map(|info| info.instance_id.clone());
+    HeartbeatPacket { cpu: node.cpu, seq: Some(node.seq), instance_id }
 }
 
 /// This node's info; the port is for gossip only.
