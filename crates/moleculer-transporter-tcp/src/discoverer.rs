@@ -116,8 +116,10 @@ impl Discoverer for GossipDiscoverer {
         let contacts = stream::iter(&nodes).for_each_concurrent(at_a_time, |node| {
             let session = Arc::clone(&session);
             async move {
-                if self.gossip.contact(&session, node).await.is_ok() {
-                    self.gossip.until_available(&session, node).await;
+                match self.gossip.contact(&session, node).await {
+                    Ok(()) => self.gossip.until_available(&session, node).await,
+                    // It may be about to start as well.
+                    Err(_) => self.gossip.contact_again(&session, node.clone()),
                 }
             }
         });

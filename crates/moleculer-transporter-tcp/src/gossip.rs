@@ -6,6 +6,7 @@ use std::{
     net::IpAddr,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,13 +18,17 @@ use moleculer_core::{
         tcp::Announcement,
     },
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 
 use crate::{error::disconnected, session::Session};
 
 /// Nodes that may be contacted at a time. Anybody can announce nodes; those
 /// above it are left to the rounds.
 const CONTACTS: usize = 64;
+/// First pause before a node that could not be reached is contacted again;
+/// each is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The conversation with other nodes. What is learnt goes to the host; only
 /// who is just being contacted is remembered here.
@@ -77,6 +82,28 @@ impl Gossip {
             if let Err(error) = gossip.contact(&session_, &node).await {
                 tracing::debug!(%node, %error, "the node does not answer");
             }
+        });
+    }
+
+    /// Contacts a node that could not be reached, more and more rarely, until
+    /// the rounds may take over.
+    pub(crate) fn contact_again(self: &Arc<Self>, session: &Arc<Session>, node: NodeId) {
+        let (gossip, session_) = (Arc::clone(self), Arc::clone(session));
+        let token = session.token.clone();
+        session.spawn(async move {
+            let again = async {
+                let mut pause = FIRST_PAUSE;
+                while pause < *session_.config.gossip_period && pause <= LAST_PAUSE {
+                    sleep(pause).await;
+                    pause *= 2;
+                    if is_available(&session_.host, &node)
+                        || gossip.contact(&session_, &node).await.is_ok()
+                    {
+                        return;
+                    }
+                }
+            };
+            token.run_until_cancelled(again).await;
         });
     }
 
