@@ -25,6 +25,7 @@ mod peer;
 mod registry;
 mod remote;
 mod report;
+mod start;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -47,6 +48,8 @@ fn run(args: &[&str]) -> Result<()> {
         ["drive", "codec", peer] => codec::drive(peer),
         ["drive", "remote", peer, flavor] => remote::drive(peer, flavor.parse()?),
         ["drive", "nats", peer, flavor] => nats::drive(peer, flavor.parse()?),
+        ["drive", "start"] => start::drive(),
+        ["first-call"] => start::first_call(),
         ["serve", peer, flavor, medium] => remote::serve(peer, flavor.parse()?, medium),
         ["--help" | "-h"] => {
             println!("{}", options::USAGE);
@@ -66,6 +69,9 @@ fn compare(options: &options::Options) -> Result<()> {
     }
     if options.remote {
         peers.extend(remote::peers()?);
+    }
+    if options.start {
+        peers.extend(start::peers());
     }
     if options.nats {
         peers.extend(nats::peers());

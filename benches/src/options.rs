@@ -3,9 +3,9 @@
 use crate::measure::Result;
 
 pub(crate) const USAGE: &str = "\
-usage: benches [local|codec|remote|nats] [--rounds N] [--no-js] [--json FILE]
+usage: benches [local|codec|remote|start|nats] [--rounds N] [--no-js] [--json FILE]
 
-  local, codec, remote
+  local, codec, remote, start
                   only this family of workloads (default: all)
   nats            calls over NATS, which needs a server (not part of all)
   --rounds N      rounds of every peer, alternating (default: 3)
@@ -17,6 +17,7 @@ pub(crate) struct Options {
     pub(crate) local: bool,
     pub(crate) codec: bool,
     pub(crate) remote: bool,
+    pub(crate) start: bool,
     pub(crate) nats: bool,
     pub(crate) rounds: u32,
     pub(crate) js: bool,
@@ -29,6 +30,7 @@ impl Options {
             local: true,
             codec: true,
             remote: true,
+            start: true,
             nats: false,
             rounds: 3,
             js: true,
@@ -38,12 +40,13 @@ impl Options {
         let mut args = args.iter().copied();
         while let Some(arg) = args.next() {
             match arg {
-                "local" | "codec" | "remote" | "nats" if family.is_none() => {
+                "local" | "codec" | "remote" | "start" | "nats" if family.is_none() => {
                     family = Some(arg);
                     (options.local, options.codec) = (arg == "local", arg == "codec");
                     (options.remote, options.nats) = (arg == "remote", arg == "nats");
+                    options.start = arg == "start";
                 }
-                "local" | "codec" | "remote" | "nats" => {
+                "local" | "codec" | "remote" | "start" | "nats" => {
                     return Err("families exclude each other: give none to run all".into());
                 }
                 "--no-js" => options.js = false,
@@ -75,6 +78,7 @@ mod tests {
             local: true,
             codec: true,
             remote: true,
+            start: true,
             nats: false,
             rounds: 3,
             js: true,
@@ -91,6 +95,7 @@ mod tests {
             local: true,
             codec: false,
             remote: false,
+            start: false,
             nats: false,
             rounds: 5,
             js: false,

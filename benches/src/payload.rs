@@ -11,15 +11,17 @@ use crate::measure::Result;
 pub(crate) enum Size {
     TenBytes,
     Kilobyte,
+    FiftyKilobytes,
 }
 
 impl Size {
-    pub(crate) const ALL: [Self; 2] = [Self::TenBytes, Self::Kilobyte];
+    pub(crate) const ALL: [Self; 3] = [Self::TenBytes, Self::Kilobyte, Self::FiftyKilobytes];
 
     pub(crate) fn workload(self) -> &'static str {
         match self {
             Self::TenBytes => "remote/10B",
             Self::Kilobyte => "remote/1KB",
+            Self::FiftyKilobytes => "remote/50KB",
         }
     }
 
@@ -27,6 +29,7 @@ impl Size {
         let json = match self {
             Self::TenBytes => serde_json::to_string(&Small { id: 100 }),
             Self::Kilobyte => serde_json::to_string(&Page::of_len(1024)?),
+            Self::FiftyKilobytes => serde_json::to_string(&Page::of_len(50 * 1024)?),
         };
         Ok(json?)
     }

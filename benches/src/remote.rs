@@ -65,7 +65,11 @@ pub(crate) fn serve(peer: &str, flavor: Flavor, medium: &str) -> Result<()> {
             "floor" => tokio::spawn(serve_floor(framed_tcp::raw)).await?,
             "typed-floor" => tokio::spawn(serve_floor(framed_tcp::typed)).await?,
             "ours" => {
-                let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+                // The driver may have chosen the port.
+                let port = match medium.parse() {
+                    Ok(port) => port,
+                    Err(_) => std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port(),
+                };
                 tokio::spawn(ours::remote::serve(ours::remote::over_tcp("srv", port), port)).await?
             }
             _ => Err(unknown(peer)),

@@ -37,6 +37,12 @@ pub(crate) async fn serve(node: BrokerBuilder, port: u16) -> Result<()> {
     Ok(())
 }
 
+/// One call of the answering node.
+pub(crate) async fn first_call(broker: &ServiceBroker) -> Result<()> {
+    broker.call::<Small>("echo.small", Small { id: 100 }).await?;
+    Ok(())
+}
+
 /// Reports remote calls of every size.
 pub(crate) async fn drive(node: BrokerBuilder, server: &Server) -> Result<()> {
     let over_nats = server.port == 0;
@@ -50,7 +56,9 @@ pub(crate) async fn drive(node: BrokerBuilder, server: &Server) -> Result<()> {
         }
         match size {
             Size::TenBytes => calls::<Small>(broker, server, size, "echo.small", &workload).await?,
-            Size::Kilobyte => calls::<Page>(broker, server, size, "echo.page", &workload).await?,
+            Size::Kilobyte | Size::FiftyKilobytes => {
+                calls::<Page>(broker, server, size, "echo.page", &workload).await?
+            }
         }
     }
     Ok(())
