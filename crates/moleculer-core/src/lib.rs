@@ -24,6 +24,7 @@ mod system;
 mod tower;
 mod transit;
 mod transporter;
+mod validator;
 
 pub use moleculer_protocol as protocol;
 pub use moleculer_protocol::{
@@ -62,10 +63,14 @@ pub use self::{
         DynTransporter, InProcessNetwork, InProcessTransporter, Transporter,
         TransporterCapabilities, TryPublishError,
     },
+    validator::{Check, Validator, ValidatorPlugin},
 };
 
 #[cfg(feature = "schemas")]
 pub use schemars;
+
+#[cfg(feature = "schemas")]
+pub use self::schemas::rules_of_schema;
 
 #[cfg(feature = "tower")]
 pub use self::tower::{ActionCall, ActionClient, ActionService, TowerLayer};

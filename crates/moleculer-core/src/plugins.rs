@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use moleculer_protocol::{JsonSerializer, Object, Serializer, SerializerPlugin, Value};
 
 use crate::{
-    Error, Middleware, Result,
+    Error, Middleware, Result, Validator, ValidatorPlugin,
     config::strict,
     middleware::LOGGERS,
     strategy::{CpuUsage, Latency, Random, RoundRobin, Shard, Strategy},
@@ -23,6 +23,7 @@ pub struct Plugins {
     serializers: Vec<SerializerPlugin>,
     strategies: Vec<StrategyPlugin>,
     middlewares: Vec<MiddlewarePlugin>,
+    validators: Vec<ValidatorPlugin>,
     /// Names that exist, and what is to be done for each.
     missing: Vec<(&'static str, Missing)>,
 }
@@ -135,6 +136,13 @@ impl Plugins {
         self
     }
 
+    /// Adds a validator.
+    #[must_use]
+    pub fn validator(mut self, plugin: ValidatorPlugin) -> Self {
+        self.validators.push(plugin);
+        self
+    }
+
     /// Tells of a plug-in that exists but is not compiled in: its feature, and
     /// the names and URL schemes that choose it.
     #[must_use]
@@ -228,6 +236,37 @@ impl Plugins {
                 Err(self.unknown("middleware", &name, None, known))
             }
         }
+    }
+
+    /// Makes the validator that `choice` names: a name or `{type, options}`;
+    /// `true` and an object without a `type` stand for the default one.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_transporter`](Self::make_transporter).
+    pub fn make_validator(&self, choice: &Value) -> Result<Arc<dyn Validator>> {
+        let default = || self.default_validator().map(|plugin| Value::from(plugin.name));
+        let choice = match choice {
+            Value::Bool(true) => default().unwrap_or_default(),
+            Value::Object(choice) if choice.defined("type").is_none() => {
+                let mut choice = choice.clone();
+                choice.extend(default().map(|name| ("type", name)));
+                choice.into()
+            }
+            choice => choice.clone(),
+        };
+        let (name, options) = split("validator", &choice)?;
+        match self.validators.iter().find(|plugin| plugin.name.eq_ignore_ascii_case(&name)) {
+            Some(plugin) => (plugin.build)(options),
+            None => {
+                let known = self.validators.iter().map(|plugin| plugin.name);
+                Err(self.unknown("validator", &name, None, known))
+            }
+        }
+    }
+
+    pub(crate) fn default_validator(&self) -> Option<&ValidatorPlugin> {
+        self.validators.iter().find(|plugin| plugin.is_default)
     }
 
     fn unknown<'a>(

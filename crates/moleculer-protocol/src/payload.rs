@@ -261,6 +261,14 @@ impl Payload {
         }
     }
 
+    /// The dynamic value, in place, if that is what the payload holds.
+    pub fn as_value(&self) -> Option<&Value> {
+        match self.view() {
+            View::Typed(value) => value.any().downcast_ref(),
+            _ => None,
+        }
+    }
+
     /// The payload as a dynamic value.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use moleculer_core::Context;
 use moleculer_protocol::{Object, Value};
 
 use crate::{
@@ -38,10 +39,10 @@ pub(crate) type Customs = HashMap<String, CustomFn>;
 /// assert_eq!(items[0].message.as_deref(), Some("The 'm' field must be even, not 3."));
 /// # Ok::<(), moleculer_validator_fastest::RuleError>(())
 /// ```
-pub struct Custom<'a, 'v> {
-    slot: &'a mut Slot<'v>,
+pub struct Custom<'a, 'c> {
+    slot: Slot<'a>,
     at: &'a At<'a>,
-    run: &'a mut Run,
+    run: &'a mut Run<'c>,
     options: &'a Object,
 }
 
@@ -53,7 +54,7 @@ impl Custom<'_, '_> {
 
     /// Puts another value in its place.
     pub fn set(&mut self, value: impl Into<Value>) {
-        self.run.replace(self.slot, value.into());
+        self.run.replace(&mut self.slot, value.into());
     }
 
     /// The options of the rule; for a check of a list, those beside its name.
@@ -65,6 +66,11 @@ impl Custom<'_, '_> {
     /// meanwhile: use [`value`](Self::value).
     pub fn parent(&self) -> Option<&Object> {
         self.at.site.parent
+    }
+
+    /// The call or event whose params they are; `None` outside of one.
+    pub fn context(&self) -> Option<&Context> {
+        self.run.context
     }
 
     /// The name of the field, as errors show it; `None` for the params as a whole.
@@ -133,7 +139,8 @@ impl CustomCall {
         Ok(Self { name: name.to_owned(), check: check.clone(), options: own })
     }
 
-    pub(crate) fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    pub(crate) fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
+        let slot = slot.reborrow();
         (self.check)(&mut Custom { slot, at, run, options: &self.options });
     }
 }
@@ -149,7 +156,7 @@ impl fmt::Debug for CustomCall {
 pub(crate) struct CustomKind(pub(crate) Vec<CustomCall>);
 
 impl Kind for CustomKind {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         for call in &self.0 {
             call.check(slot, at, run);
         }

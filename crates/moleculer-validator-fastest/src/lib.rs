@@ -8,6 +8,7 @@ mod item;
 mod js;
 mod messages;
 mod path;
+mod plugin;
 mod regex;
 mod rule;
 mod rules;
@@ -19,5 +20,6 @@ pub use self::{
     custom::Custom,
     error::RuleError,
     item::ErrorItem,
+    plugin::PLUGIN,
     validator::{FastestBuilder, FastestConfig, FastestValidator, Rules},
 };

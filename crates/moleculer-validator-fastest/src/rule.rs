@@ -12,7 +12,7 @@ use crate::{
 
 /// What a type of rule checks, once a value is there.
 pub(crate) trait Kind: fmt::Debug + Send + Sync {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run);
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>);
 
     /// Whether it may change the value. Only then a value that can be changed
     /// is at hand.
@@ -52,7 +52,7 @@ impl Rule {
         slot: &mut Slot<'_>,
         site: &Site<'_>,
         outside: &Site<'_>,
-        run: &mut Run,
+        run: &mut Run<'_>,
     ) {
         let at = At { site, messages: &self.messages };
         let missing = match slot.get() {
@@ -74,7 +74,7 @@ impl Rule {
         self.check_customs(slot, &at, run);
     }
 
-    fn check_customs(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check_customs(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         for custom in &self.customs {
             custom.check(slot, at, run);
         }

@@ -1,5 +1,6 @@
 //! One check of some params: where it is, what it may change, what it found.
 
+use moleculer_core::Context;
 use moleculer_protocol::{Object, Value};
 
 use crate::{ErrorItem, messages::Messages, path::Path};
@@ -102,12 +103,14 @@ impl<'a> At<'a> {
 
 /// What a check has found so far.
 #[derive(Debug, Default)]
-pub(crate) struct Run {
+pub(crate) struct Run<'a> {
     pub(crate) errors: Vec<ErrorItem>,
     pub(crate) changed: bool,
+    /// The call whose params they are.
+    pub(crate) context: Option<&'a Context>,
 }
 
-impl Run {
+impl Run<'_> {
     /// Puts another value in place of the one that was checked.
     pub(crate) fn replace(&mut self, slot: &mut Slot<'_>, value: Value) {
         if let Slot::Write(place) = slot {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt};
 
+use moleculer_core::Context;
 use moleculer_protocol::{Object, Value};
 use serde::Deserialize;
 
@@ -187,7 +188,15 @@ impl Rules {
     ///
     /// What is wrong, at most 1000 items. The params may be changed in part.
     pub fn check(&self, params: &mut Value) -> Result<bool, Vec<ErrorItem>> {
-        self.run(&mut Slot::Write(params))
+        self.run(&mut Slot::Write(params), None)
+    }
+
+    pub(crate) fn check_in(
+        &self,
+        params: &mut Value,
+        ctx: &Context,
+    ) -> Result<bool, Vec<ErrorItem>> {
+        self.run(&mut Slot::Write(params), Some(ctx))
     }
 
     /// Checks params with rules that change nothing.
@@ -197,11 +206,11 @@ impl Rules {
     /// What is wrong, at most 1000 items; also for params that only a change
     /// would make right.
     pub fn check_only(&self, params: &Value) -> Result<(), Vec<ErrorItem>> {
-        self.run(&mut Slot::Read(params)).map(drop)
+        self.run(&mut Slot::Read(params), None).map(drop)
     }
 
-    fn run(&self, slot: &mut Slot<'_>) -> Result<bool, Vec<ErrorItem>> {
-        let mut run = Run::default();
+    fn run(&self, slot: &mut Slot<'_>, context: Option<&Context>) -> Result<bool, Vec<ErrorItem>> {
+        let mut run = Run { context, ..Run::default() };
         let label = self.rule.label.as_deref();
         let site = Site { path: &Path::Root, label, parent: None };
         self.rule.check(slot, &site, &site, &mut run);

@@ -40,6 +40,14 @@ pub mod serializer {
     pub use moleculer_serializer_thrift as thrift;
 }
 
+/// Validators, one module for each that is compiled in.
+pub mod validator {
+    #[cfg(feature = "validator-fastest")]
+    pub use moleculer_validator_fastest as fastest;
+    #[cfg(feature = "validator-jsonschema")]
+    pub use moleculer_validator_jsonschema as jsonschema;
+}
+
 /// What nearly every program needs.
 ///
 /// Fewer than twenty names, so that a glob import stays harmless.

@@ -40,6 +40,8 @@ plugins! {
     "serializer-msgpack": serializer moleculer_serializer_msgpack::NOTEPACK_PLUGIN, "Notepack";
     "serializer-protobuf": serializer moleculer_serializer_protobuf::PLUGIN, "ProtoBuf";
     "serializer-thrift": serializer moleculer_serializer_thrift::PLUGIN, "Thrift";
+    "validator-fastest": validator moleculer_validator_fastest::PLUGIN, "Fastest";
+    "validator-jsonschema": validator moleculer_validator_jsonschema::PLUGIN, "JsonSchema";
 }
 
 /// Names and URL schemes of the reference's plug-ins that are still to come.

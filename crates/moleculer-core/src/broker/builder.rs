@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Body, BrokerOptions, BulkheadOptions, CallFn, CircuitBreakerOptions, EmitFn, Error, ErrorInfo,
     ErrorRegenerator, IntoService, IntoTransporter, Middleware, Object, Plugins, RandomSource,
-    Result, RetryPolicy, Service, Value,
+    Result, RetryPolicy, Service, Validator, Value,
     config::{Millis, log_is_shown},
     internal,
     middleware::{ErrorHandler, Hooks, Middlewares, builtin},
@@ -31,6 +31,7 @@ use crate::{
     system,
     transit::Transit,
     transporter::DynTransporter,
+    validator,
 };
 
 type Make<T> = Box<dyn FnOnce(&Plugins) -> Result<Arc<T>> + Send>;
@@ -51,6 +52,7 @@ pub struct BrokerBuilder {
     strategy: Option<StrategyChoice>,
     seed: Option<u64>,
     middlewares: Vec<Arc<dyn Middleware>>,
+    validator: Option<Arc<dyn Validator>>,
     ignored: Vec<String>,
     services: Vec<Service>,
     error_handler: Option<ErrorHandler>,
@@ -74,6 +76,7 @@ impl BrokerBuilder {
             strategy: None,
             seed: None,
             middlewares: Vec::new(),
+            validator: None,
             ignored: Vec::new(),
             services: Vec::new(),
             error_handler: None,
@@ -194,6 +197,13 @@ impl BrokerBuilder {
     /// (but for those that the options name: they are closer still).
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
         self.middlewares.push(Arc::new(middleware));
+        self
+    }
+
+    /// Sets what checks params by the rules of actions and events. Default: as
+    /// the option `validator` says.
+    pub fn validator(mut self, validator: impl Validator) -> Self {
+        self.validator = Some(Arc::new(validator));
         self
     }
 
@@ -357,8 +367,13 @@ impl BrokerBuilder {
             })
             .collect::<Result<Vec<_>>>()?;
         middlewares.extend(self.middlewares);
-        middlewares.extend(builtin(&options, &tasks, self.error_handler.clone()));
-        let carried = CarriedOptions::new(middlewares.iter().map(|m| &**m), &self.ignored)?;
+        let validator =
+            validator::choose(self.validator, &options.validator, &self.plugins, &places)?;
+        let mut ignored = self.ignored;
+        ignored.extend(validator.ignored());
+        let error_handler = self.error_handler.clone();
+        middlewares.extend(builtin(&options, &tasks, error_handler, validator.layer()));
+        let carried = CarriedOptions::new(middlewares.iter().map(|m| &**m), &ignored)?;
         let middlewares = Middlewares(middlewares);
 
         let random = self

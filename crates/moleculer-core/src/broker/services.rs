@@ -138,6 +138,7 @@ impl ServiceBroker {
         let instance = Instance::new(service, self.node_id().clone(), &self.0.tasks);
         self.0.registry.check(&instance)?;
         self.0.carried.check(&instance)?;
+        middlewares.check(&instance)?;
         let name = &instance.item.full_name;
         let same = |other: &Arc<Instance>| other.item.full_name == *name;
         let twice = || {

@@ -39,7 +39,6 @@ pub(super) const NOT_SUPPORTED: &[(&str, Meaning)] = &[
     ("metrics", Meaning::Switch),
     ("registry.discoverer", Meaning::Name("Local")),
     ("tracing", Meaning::Switch),
-    ("validator", Meaning::Name("Fastest")),
 ];
 
 /// What happens anyway, so that it may be said.
@@ -131,7 +130,6 @@ pub(super) fn all(defaults: &BrokerOptions) -> Object {
     for (path, meaning) in NOT_SUPPORTED {
         put(&mut known, path, meaning.default());
     }
-    known.insert("validator", true);
     for key in ONLY_JAVASCRIPT {
         known.insert(*key, Value::Null);
     }

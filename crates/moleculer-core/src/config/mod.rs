@@ -64,7 +64,7 @@ use crate::{BulkheadOptions, CircuitBreakerOptions, Result, RetryPolicy};
 /// are an error, and so are the schemas that `internalServices` may hold there.
 ///
 /// An error as well, until they are supported: `cacher`, `disableBalancer`,
-/// `metrics`, `tracing`, `validator`, `registry.discoverer`. Values that mean
+/// `metrics`, `tracing`, `registry.discoverer`. Values that mean
 /// what is done anyway are taken: those that switch the part off, `true` and
 /// `"Fastest"` as the validator, `"Local"` as the discoverer.
 ///
@@ -121,6 +121,10 @@ pub struct BrokerOptions {
     /// Middlewares by name, or `{type, options}`; the first is the closest to
     /// the handlers. Default: none.
     pub middlewares: Vec<Value>,
+    /// What checks params by the rules of actions and events: name, `{type,
+    /// options}`, or `false` for nothing. Default: `true`, `Fastest` where it
+    /// is compiled in.
+    pub validator: Value,
     /// Told to other nodes. Default: empty.
     pub metadata: Object,
     /// Whether `moleculer::logging::init` shows log lines: `true` and
@@ -210,6 +214,7 @@ impl Default for BrokerOptions {
             internal_services: true,
             internal_middlewares: true,
             middlewares: Vec::new(),
+            validator: Value::Bool(true),
             metadata: Object::new(),
             logger: true,
             log_level: None,

@@ -154,11 +154,6 @@ fn what_a_javascript_user_writes_is_taken_where_it_holds() {
         (json!({"cacher": true}), "cacher: this is not supported yet; remove it"),
         (json!({"tracing": true}), "tracing: this is not supported yet"),
         (json!({"metrics": {"enabled": true}}), "metrics.enabled: this is not supported yet"),
-        (json!({"validator": "Joi"}), "validator: this is not supported yet"),
-        (
-            json!({"validator": {"type": "Fastest", "options": {"haltOnFirstError": true}}}),
-            "or write \"Fastest\"",
-        ),
     ] {
         let error = BrokerOptions::from_value(options).expect_err("it cannot be honoured");
         assert!(error.message().contains(expected), "{error}");

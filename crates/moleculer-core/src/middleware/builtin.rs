@@ -14,7 +14,7 @@ use super::{
     timeout::Timeout,
     tracker::ContextTracker,
 };
-use crate::{BrokerOptions, broker::Tasks};
+use crate::{BrokerOptions, broker::Tasks, validator::Validate};
 
 /// The built-in middlewares in the order of registration, so the first is the
 /// innermost. It is the order of the reference: ActionHook, Validator,
@@ -24,12 +24,16 @@ pub(crate) fn builtin(
     options: &BrokerOptions,
     tasks: &Tasks,
     error_handler: Option<ErrorHandler>,
+    validator: Option<Validate>,
 ) -> Vec<Arc<dyn Middleware>> {
     if !options.internal_middlewares {
         return Vec::new();
     }
-    vec![
-        Arc::new(ActionHook),
+    let mut all: Vec<Arc<dyn Middleware>> = vec![Arc::new(ActionHook)];
+    if let Some(validator) = validator {
+        all.push(Arc::new(validator));
+    }
+    let others: [Arc<dyn Middleware>; _] = [
         Arc::new(Bulkhead { default: options.bulkhead, tasks: tasks.clone() }),
         Arc::new(ContextTracker::new(options.tracking.clone())),
         Arc::new(CircuitBreaker { default: options.circuit_breaker.clone() }),
@@ -39,7 +43,9 @@ pub(crate) fn builtin(
         Arc::new(HandleErrors(error_handler)),
         Arc::new(Debounce { tasks: tasks.clone() }),
         Arc::new(Throttle),
-    ]
+    ];
+    all.extend(others);
+    all
 }
 
 #[cfg(test)]
@@ -48,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_order_is_that_of_the_reference() {
-        let all = builtin(&BrokerOptions::default(), &Tasks::default(), None);
+        let all = builtin(&BrokerOptions::default(), &Tasks::default(), None, None);
         let names: Vec<&str> = all.iter().map(|middleware| middleware.name()).collect();
         assert_eq!(
             names,

@@ -36,6 +36,7 @@ pub(crate) use self::{
 use crate::{
     ActionDef, ActionFn, Body, CallRequest, Delivery, EmitRequest, EventDef, EventFn, Result,
     Service, ServiceBroker, ServiceHandle,
+    service::{Instance, InstanceAction, InstanceEvent},
 };
 
 /// `call`, with what is wrapped around it.
@@ -116,6 +117,26 @@ pub trait Middleware: fmt::Debug + Send + Sync + 'static {
     /// one that nobody handles is refused. Default: none.
     fn handles(&self) -> &[&'static str] {
         &[]
+    }
+
+    /// Looks at an action of a service that is about to be added to this node.
+    ///
+    /// # Errors
+    ///
+    /// The service is refused.
+    fn check_action(&self, site: &ActionSite<'_>) -> Result<()> {
+        let _ = site;
+        Ok(())
+    }
+
+    /// Looks at an event listener of such a service.
+    ///
+    /// # Errors
+    ///
+    /// The service is refused.
+    fn check_event(&self, site: &EventSite<'_>) -> Result<()> {
+        let _ = site;
+        Ok(())
     }
 
     /// Wraps an action of this node.
@@ -307,6 +328,20 @@ pub enum Chain {
 pub(crate) struct Middlewares(pub(crate) Vec<Arc<dyn Middleware>>);
 
 impl Middlewares {
+    /// Refuses a service that a middleware cannot work with.
+    pub(crate) fn check(&self, instance: &Instance) -> Result<()> {
+        let service = &*instance.item.full_name;
+        for middleware in &self.0 {
+            for InstanceAction { def: action, .. } in &instance.actions {
+                middleware.check_action(&ActionSite { action, service, chain: Chain::Full })?;
+            }
+            for InstanceEvent { def: event, group, .. } in &instance.events {
+                middleware.check_event(&EventSite { event, group, service })?;
+            }
+        }
+        Ok(())
+    }
+
     /// The static and the full chain around an action's handler.
     pub(crate) fn wrap_action(
         &self,

@@ -154,7 +154,7 @@ impl ActionSchemas {
     #[cfg(feature = "schemas")]
     pub(crate) fn set_params(&mut self, params: KnownSchema) {
         if let Some(schema) = params.published() {
-            let rules = rules::of(&schema);
+            let rules = rules::of(schema.as_value());
             let schema = serde_json::Value::from(schema).into();
             self.params = Some(Arc::new(ParamsSchema { schema, rules }));
         }

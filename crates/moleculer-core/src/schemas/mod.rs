@@ -10,6 +10,22 @@ use moleculer_protocol::{Object, Value};
 
 pub use self::known::{KnownMember, KnownSchema, NoSchema, Plain, Typed};
 
+/// What the rule language of Moleculer JS can say of a JSON Schema, for
+/// validators that publish one; `None` if that is nothing.
+///
+/// ```
+/// use moleculer_core::rules_of_schema;
+/// use serde_json::json;
+///
+/// let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
+/// let rules = json!({ "n": { "type": "number", "integer": true, "optional": true } });
+/// assert_eq!(rules_of_schema(&schema.into()), Some(rules.into()));
+/// ```
+#[cfg(feature = "schemas")]
+pub fn rules_of_schema(schema: &Value) -> Option<Value> {
+    rules::of(&schema.clone().into()).map(Value::from)
+}
+
 /// The schemas of an action, made once and published with it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ActionSchemas {

@@ -2,13 +2,12 @@
 //! "Schema language". What cannot be said in it is `any`.
 
 use moleculer_protocol::{Object, Value};
-use schemars::Schema;
 use serde_json::{Map, Value as Json};
 
 /// The rules of params; `None` where they would say nothing.
-pub(super) fn of(schema: &Schema) -> Option<Object> {
-    let mut reader = Reader { root: schema.as_value(), left: MOST_RULES };
-    let mut alternatives = reader.read(schema.as_value(), 0);
+pub(super) fn of(schema: &Json) -> Option<Object> {
+    let mut reader = Reader { root: schema, left: MOST_RULES };
+    let mut alternatives = reader.read(schema, 0);
     let rule = match alternatives.len() {
         1 => alternatives.swap_remove(0),
         _ => {

@@ -49,6 +49,8 @@ pub struct ActionDef {
     pub(crate) schemas: ActionSchemas,
     /// On its own node only.
     pub(crate) hooks: HookChain,
+    /// What other nodes are told in place of `params`.
+    pub(crate) published: Option<Object>,
 }
 
 /// Who may call an action.
@@ -102,6 +104,7 @@ impl ActionDef {
             fallback: None,
             schemas: ActionSchemas::default(),
             hooks: HookChain::default(),
+            published: None,
         }
     }
 
@@ -129,7 +132,7 @@ impl ActionDef {
         if let Some(cache) = &self.cache {
             object.insert("cache", cache.to_value());
         }
-        publish(&mut object, "params", self.params.as_ref());
+        publish_rules(&mut object, self.params.as_ref(), self.published.as_ref());
         publish(&mut object, "tracing", self.tracing.as_ref());
         self.schemas.publish(&mut object);
         object.insert("rawName", &*self.raw_name);
@@ -170,6 +173,7 @@ impl ActionDef {
             fallback: None,
             schemas: ActionSchemas::default(),
             hooks: HookChain::default(),
+            published: None,
         })
     }
 }
@@ -177,6 +181,14 @@ impl ActionDef {
 /// What is no object counts as none.
 fn policy<T>(value: Option<&Value>, read: fn(&Object) -> T) -> Option<T> {
     value.and_then(Value::as_object).map(read)
+}
+
+/// Rules as a validator shows them, or as they are.
+fn publish_rules(object: &mut Object, rules: Option<&Value>, published: Option<&Object>) {
+    match published {
+        Some(published) => object.merge(published.clone()),
+        None => publish(object, "params", rules),
+    }
 }
 
 fn publish(object: &mut Object, key: &str, value: Option<&Value>) {
@@ -213,6 +225,8 @@ pub struct EventDef {
     pub tracing: Option<Value>,
     /// Any further member.
     pub extra: Object,
+    /// What other nodes are told in place of `params`.
+    pub(crate) published: Option<Object>,
 }
 
 impl EventDef {
@@ -227,6 +241,7 @@ impl EventDef {
             params: None,
             tracing: None,
             extra: Object::new(),
+            published: None,
         }
     }
 
@@ -246,7 +261,7 @@ impl EventDef {
         if let Some(bulkhead) = &self.bulkhead {
             object.insert("bulkhead", bulkhead.to_object());
         }
-        publish(&mut object, "params", self.params.as_ref());
+        publish_rules(&mut object, self.params.as_ref(), self.published.as_ref());
         publish(&mut object, "tracing", self.tracing.as_ref());
         object.insert("name", &*self.name);
         object
@@ -268,6 +283,7 @@ impl EventDef {
             params: None,
             tracing: None,
             extra: object,
+            published: None,
         }
     }
 }

@@ -79,6 +79,8 @@ fn fill_action(upper: &mut ActionDef, lower: ActionDef) {
         // Merged as they are declared, by `add_action`.
         visibility: _,
         hooks: _,
+        // Made when the service is added.
+        published: _,
         timeout,
         retry,
         circuit_breaker,
@@ -160,8 +162,18 @@ fn lay_event(lower: &mut DeclaredEvent, upper: DeclaredEvent) {
 }
 
 fn fill_event(upper: &mut EventDef, lower: EventDef) {
-    let EventDef { name: _, group, debounce, throttle, bulkhead, strategy, params, tracing, extra } =
-        lower;
+    let EventDef {
+        name: _,
+        group,
+        debounce,
+        throttle,
+        bulkhead,
+        strategy,
+        params,
+        tracing,
+        extra,
+        published: _,
+    } = lower;
     upper.group = upper.group.take().or(group);
     upper.debounce = upper.debounce.or(debounce);
     upper.throttle = upper.throttle.or(throttle);
@@ -269,6 +281,7 @@ mod tests {
             fallback: Some(Fallback::response(5)),
             schemas: ActionSchemas { result: Some(Arc::new(1.into())), ..Default::default() },
             hooks: Default::default(),
+            published: None,
         };
         let mut inherited = ActionDef::new("a");
         fill_action(&mut inherited, action.clone());
@@ -284,6 +297,7 @@ mod tests {
             params: Some("string".into()),
             tracing: Some(true.into()),
             extra: Object::from([("tag", 1)]),
+            published: None,
         };
         let mut inherited = EventDef::new("e");
         fill_event(&mut inherited, event.clone());

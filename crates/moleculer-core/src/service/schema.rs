@@ -223,6 +223,16 @@ impl Service {
         })
     }
 
+    /// Sets what other nodes are told of the rules for params.
+    pub(crate) fn show_rules(&mut self, show: impl Fn(&Value) -> Object) {
+        for DeclaredAction { def, .. } in &mut self.actions {
+            def.published = def.params.as_ref().map(&show);
+        }
+        for DeclaredEvent { def, .. } in &mut self.events {
+            def.published = def.params.as_ref().map(&show);
+        }
+    }
+
     pub(crate) fn flag(&self, setting: &str) -> bool {
         self.settings.get(setting).is_some_and(Value::is_truthy)
     }

@@ -53,7 +53,7 @@ pub(super) fn compile(options: &Options<'_>, compiler: &mut Compiler<'_>) -> Com
 }
 
 impl Kind for Array {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         if self.convert && slot.get().as_array().is_none() {
             let item = slot.get().clone();
             run.replace(slot, Value::Array(vec![item]));
@@ -75,7 +75,7 @@ impl Kind for Array {
 }
 
 impl Array {
-    fn check_length(&self, length: usize, at: &At<'_>, run: &mut Run) {
+    fn check_length(&self, length: usize, at: &At<'_>, run: &mut Run<'_>) {
         if self.forbid_empty && length == 0 {
             run.fail(at, "arrayEmpty", None, Some(Value::Array(Vec::new())));
         }
@@ -92,7 +92,7 @@ impl Array {
         }
     }
 
-    fn check_content(&self, list: &Value, items: &[Value], at: &At<'_>, run: &mut Run) {
+    fn check_content(&self, list: &Value, items: &[Value], at: &At<'_>, run: &mut Run<'_>) {
         if let Some(wanted) = &self.contains
             && !items.iter().any(|item| js::strict_eq(item, wanted))
         {
@@ -117,7 +117,7 @@ impl Array {
     }
 }
 
-fn check_items(rule: &Rule, length: usize, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+fn check_items(rule: &Rule, length: usize, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
     for index in 0..length {
         if run.is_full() {
             break;

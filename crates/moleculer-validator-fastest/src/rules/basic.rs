@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct Any;
 
 impl Kind for Any {
-    fn check(&self, _: &mut Slot<'_>, _: &At<'_>, _: &mut Run) {}
+    fn check(&self, _: &mut Slot<'_>, _: &At<'_>, _: &mut Run<'_>) {}
 }
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) fn boolean(options: &Options<'_>) -> Compiled {
 }
 
 impl Kind for Boolean {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let value = slot.get();
         if matches!(value, Value::Bool(_)) {
             return;
@@ -67,7 +67,7 @@ pub(super) fn one_of(options: &Options<'_>) -> Compiled {
 }
 
 impl Kind for Enum {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let value = slot.get();
         if !self.values.iter().any(|allowed| js::strict_eq(allowed, value)) {
             run.fail(at, "enumValue", Some(self.shown.clone()), Some(value.clone()));
@@ -85,7 +85,7 @@ pub(super) fn forbidden(options: &Options<'_>) -> Compiled {
 }
 
 impl Kind for Forbidden {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         if self.remove {
             run.replace(slot, Value::Undefined);
         } else {

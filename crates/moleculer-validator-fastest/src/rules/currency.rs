@@ -55,7 +55,7 @@ fn usual(options: &Options<'_>) -> Result<String, RuleError> {
 }
 
 impl Kind for Currency {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let fits = slot.get().as_str().is_some_and(|text| {
             self.regex.is_match(text)
                 && (!self.needs_digit || text.bytes().any(|c| c.is_ascii_digit()))

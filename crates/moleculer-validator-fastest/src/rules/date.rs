@@ -20,7 +20,7 @@ pub(super) fn compile(options: &Options<'_>) -> Compiled {
 }
 
 impl Kind for DateKind {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let given = slot.get();
         match given {
             Value::Date(date) if !date.0.is_nan() => return,

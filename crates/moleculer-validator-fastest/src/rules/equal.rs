@@ -33,7 +33,7 @@ pub(super) fn compile(options: &Options<'_>) -> Compiled {
 }
 
 impl Kind for Equal {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let value = slot.get();
         let equals = if self.strict { js::strict_eq } else { js::loose_eq };
         let (equal, kind, expected) = match &self.to {

@@ -21,7 +21,7 @@ pub(super) fn compile(options: &Options<'_>, compiler: &mut Compiler<'_>) -> Com
 
 impl Kind for Multi {
     /// A rule that does not fit leaves no trace in the value.
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let site = Site { label: None, ..*at.site };
         let mut earlier = std::mem::take(&mut run.errors);
         let changed = run.changed;

@@ -36,7 +36,7 @@ pub(super) fn compile(options: &Options<'_>) -> Compiled {
 }
 
 impl Kind for Number {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let given = slot.get();
         let number = match given.as_f64() {
             None if self.convert => js::to_number(given),
@@ -60,7 +60,7 @@ impl Kind for Number {
 }
 
 impl Number {
-    fn check_bounds(&self, number: f64, given: &Value, at: &At<'_>, run: &mut Run) {
+    fn check_bounds(&self, number: f64, given: &Value, at: &At<'_>, run: &mut Run<'_>) {
         let mut check = |bound: &Option<Bound>, kind, is_wrong: fn(f64, f64) -> bool| {
             if let Some(bound) = bound
                 && is_wrong(number, bound.value)
@@ -74,7 +74,7 @@ impl Number {
         check(&self.not_equal, "numberNotEqual", |number, bound| number == bound);
     }
 
-    fn check_flags(&self, number: f64, given: &Value, at: &At<'_>, run: &mut Run) {
+    fn check_flags(&self, number: f64, given: &Value, at: &At<'_>, run: &mut Run<'_>) {
         for (is_wrong, kind) in [
             (self.integer && number.fract() != 0.0, "numberInteger"),
             (self.positive && number <= 0.0, "numberPositive"),

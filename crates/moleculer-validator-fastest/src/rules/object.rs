@@ -73,7 +73,7 @@ fn others(props: Option<&Object>, options: &Options<'_>) -> Result<Others, RuleE
 }
 
 impl Kind for ObjectKind {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         if slot.get().as_object().is_none() {
             return run.fail(at, "object", None, Some(slot.get().clone()));
         }
@@ -103,7 +103,7 @@ impl Kind for ObjectKind {
 }
 
 impl ObjectKind {
-    fn check_others(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check_others(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let Value::Object(object) = slot.get() else { return };
         match &self.others {
             Others::Keep => {}
@@ -124,7 +124,7 @@ impl ObjectKind {
         }
     }
 
-    fn check_count(&self, slot: &Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check_count(&self, slot: &Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let count = slot.get().as_object().map_or(0, Object::len);
         if let Some(min) = self.min.as_ref().filter(|min| (count as f64) < min.value) {
             run.fail(at, "objectMinProps", Some(min.shown.clone()), Some(count.into()));
@@ -135,7 +135,7 @@ impl ObjectKind {
     }
 }
 
-fn remove_others(slot: &mut Slot<'_>, allowed: &HashSet<Box<str>>, run: &mut Run) {
+fn remove_others(slot: &mut Slot<'_>, allowed: &HashSet<Box<str>>, run: &mut Run<'_>) {
     let Slot::Write(Value::Object(object)) = slot else { return };
     let all = std::mem::take(object);
     let kept: Object = all.into_iter().filter(|(key, _)| allowed.contains(key.as_str())).collect();

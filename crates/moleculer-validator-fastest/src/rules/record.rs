@@ -35,7 +35,7 @@ pub(super) fn compile(options: &Options<'_>, compiler: &mut Compiler<'_>) -> Com
 }
 
 impl Kind for Record {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let Value::Object(object) = slot.get() else {
             return run.fail(at, "record", None, Some(slot.get().clone()));
         };
@@ -66,7 +66,7 @@ impl Kind for Record {
     }
 }
 
-fn check_key(rule: &Rule, key: &mut Value, path: &Path<'_>, at: &At<'_>, run: &mut Run) {
+fn check_key(rule: &Rule, key: &mut Value, path: &Path<'_>, at: &At<'_>, run: &mut Run<'_>) {
     let site = Site { path, label: None, parent: None };
     if rule.sanitizes() {
         rule.check(&mut Slot::Write(key), &site, at.site, run);
@@ -75,7 +75,7 @@ fn check_key(rule: &Rule, key: &mut Value, path: &Path<'_>, at: &At<'_>, run: &m
     }
 }
 
-fn rename(slot: &mut Slot<'_>, names: Vec<String>, run: &mut Run) {
+fn rename(slot: &mut Slot<'_>, names: Vec<String>, run: &mut Run<'_>) {
     let Slot::Write(Value::Object(object)) = slot else { return };
     let members = std::mem::take(object).into_iter().map(|(_, value)| value);
     let renamed: Object = names.into_iter().zip(members).collect();

@@ -150,7 +150,7 @@ fn forms(options: &Options<'_>) -> Result<Vec<Form>, RuleError> {
 }
 
 impl Kind for Text {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let value = slot.get();
         let given = match value {
             Value::String(text) => Cow::Borrowed(text.as_str()),
@@ -174,7 +174,7 @@ impl Kind for Text {
 }
 
 impl Text {
-    fn check_length(&self, text: &str, at: &At<'_>, run: &mut Run) {
+    fn check_length(&self, text: &str, at: &At<'_>, run: &mut Run<'_>) {
         if self.empty == Some(false) && text.is_empty() {
             run.fail(at, "stringEmpty", None, Some("".into()));
         }
@@ -197,7 +197,7 @@ impl Text {
         }
     }
 
-    fn check_content(&self, text: &str, given: &str, at: &At<'_>, run: &mut Run) {
+    fn check_content(&self, text: &str, given: &str, at: &At<'_>, run: &mut Run<'_>) {
         let actual = || Some(given.into());
         if let Some(pattern) = self.pattern.as_ref().filter(|p| !p.regex.is_match(text)) {
             run.fail(at, "stringPattern", Some(pattern.shown.clone()), actual());

@@ -47,7 +47,7 @@ fn fits(text: &str, pattern: impl FnOnce(&Patterns) -> &Regex) -> bool {
 }
 
 /// The text, or the error that it is none.
-fn text_of<'a>(slot: &'a Slot<'_>, at: &At<'_>, run: &mut Run) -> Option<&'a str> {
+fn text_of<'a>(slot: &'a Slot<'_>, at: &At<'_>, run: &mut Run<'_>) -> Option<&'a str> {
     let value = slot.get();
     if value.as_str().is_none() {
         run.fail(at, "string", None, Some(value.clone()));
@@ -79,7 +79,7 @@ pub(super) fn email(options: &Options<'_>) -> Compiled {
 }
 
 impl Kind for Email {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let Some(given) = text_of(slot, at, run) else { return };
         if given.is_empty() {
             if !self.empty {
@@ -104,7 +104,7 @@ impl Kind for Email {
 }
 
 impl Email {
-    fn check_text(&self, text: &str, at: &At<'_>, run: &mut Run) {
+    fn check_text(&self, text: &str, at: &At<'_>, run: &mut Run<'_>) {
         let length = js::length(text);
         if let Some(min) = self.min.as_ref().filter(|min| (length as f64) < min.value) {
             run.fail(at, "emailMin", Some(min.shown.clone()), Some(length.into()));
@@ -128,7 +128,7 @@ pub(super) fn url(options: &Options<'_>) -> Compiled {
 }
 
 impl Kind for Url {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         match text_of(slot, at, run) {
             None => {}
             Some("") if self.empty => {}
@@ -143,7 +143,7 @@ impl Kind for Url {
 pub(super) struct Mac;
 
 impl Kind for Mac {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         if let Some(text) = text_of(slot, at, run)
             && !fits(text, |all| &all.mac)
         {
@@ -157,7 +157,7 @@ impl Kind for Mac {
 pub(super) struct Luhn;
 
 impl Kind for Luhn {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let Some(text) = text_of(slot, at, run) else { return };
         let digits = text.bytes().rev().filter(u8::is_ascii_digit).map(|digit| digit - b'0');
         let sum: u64 = digits
@@ -185,9 +185,9 @@ pub(super) fn uuid(options: &Options<'_>) -> Compiled {
 }
 
 impl Kind for Uuid {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let Some(text) = text_of(slot, at, run) else { return };
-        let wrong = |run: &mut Run| run.fail(at, "uuid", None, Some(text.into()));
+        let wrong = |run: &mut Run<'_>| run.fail(at, "uuid", None, Some(text.into()));
         if !fits(text, |all| &all.uuid) {
             return wrong(run);
         }

@@ -36,7 +36,7 @@ pub(super) fn compile(options: &Options<'_>, compiler: &mut Compiler<'_>) -> Com
 }
 
 impl Kind for Tuple {
-    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run) {
+    fn check(&self, slot: &mut Slot<'_>, at: &At<'_>, run: &mut Run<'_>) {
         let Value::Array(values) = slot.get() else {
             return run.fail(at, "tuple", None, Some(slot.get().clone()));
         };
