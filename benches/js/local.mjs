@@ -31,6 +31,9 @@ await measure(["local/fault-tolerance"], safe, {
 	circuitBreaker: { enabled: true },
 	bulkhead: { enabled: true }
 });
+// Rules that check, and rules that convert.
+await measure(["local/validation", "local/validation-value"], broker => broker.call("checked.add", { a: 4, b: 2 }));
+await measure(["local/validation-conversion"], broker => broker.call("checked.convert", { a: "4", b: "2" }));
 await measure(["local/emit-to-1"], created, {}, listeners(1));
 await measure(["local/emit-to-20"], created, {}, listeners(20));
 process.exit(0);
@@ -48,6 +51,13 @@ async function measure(workloads, operation, options = {}, services = []) {
 		}
 	});
 	broker.createService({ name: "math", actions: { add: ctx => ctx.params.a + ctx.params.b } });
+	broker.createService({
+		name: "checked",
+		actions: {
+			add: { params: { a: "number|min:1", b: "number" }, handler: ctx => ctx.params.a + ctx.params.b },
+			convert: { params: { a: "number|convert", b: "number|convert" }, handler: ctx => ctx.params.a + ctx.params.b }
+		}
+	});
 	services.forEach(service => broker.createService(service));
 	await broker.start();
 	const ns = await sequential(() => operation(broker));

@@ -28,6 +28,9 @@ pub(crate) const BREAKER: &str = "local/circuit-breaker";
 pub(crate) const BULKHEAD: &str = "local/bulkhead";
 pub(crate) const FALLBACK: &str = "local/fallback";
 pub(crate) const TOLERANT: &str = "local/fault-tolerance";
+pub(crate) const VALIDATION: &str = "local/validation";
+pub(crate) const VALIDATION_VALUE: &str = "local/validation-value";
+pub(crate) const CONVERSION: &str = "local/validation-conversion";
 pub(crate) const TWO_CALLERS: &str = "local/two-callers";
 /// How many listeners there are, and the workload that says so.
 pub(crate) const EMIT: [(usize, &str); 2] = [(1, "local/emit-to-1"), (20, "local/emit-to-20")];

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use crate::{
     local::{
-        self, BREAKER, BULKHEAD, EMIT, FAILING, FALLBACK, MIDDLEWARES, NESTED, NO_PARAMS, RETRY,
-        TIMEOUT, TOLERANT, TYPED_PARAMS, VALUE_PARAMS, event_data,
+        self, BREAKER, BULKHEAD, CONVERSION, EMIT, FAILING, FALLBACK, MIDDLEWARES, NESTED,
+        NO_PARAMS, RETRY, TIMEOUT, TOLERANT, TYPED_PARAMS, VALIDATION, VALIDATION_VALUE,
+        VALUE_PARAMS, event_data,
     },
     measure::{Flavor, Result},
 };
@@ -24,6 +25,7 @@ pub(crate) fn drive() -> Result<()> {
     runtime.block_on(async {
         calls(plain).await?;
         layers(plain).await?;
+        validation(plain).await?;
         events().await
     })?;
     local::callers(move || empty(plain))
@@ -74,6 +76,26 @@ async fn layers(plain: &'static ServiceBroker) -> Result<()> {
     local::compared(TOLERANT, || safe(tolerant), || empty(plain)).await
 }
 
+/// Rules that check, and rules that convert.
+async fn validation(broker: &'static ServiceBroker) -> Result<()> {
+    let typed = |action| async move {
+        broker.call::<i64>(action, Pair { a: black_box(4), b: 2 }).await.is_ok()
+    };
+    local::calls(VALIDATION, || typed("checked.add")).await?;
+    local::compared(VALIDATION, || typed("checked.add"), || typed("math.add")).await?;
+    let value = |action| async move {
+        let params = Value::from(json!({"a": black_box(4), "b": 2}));
+        broker.call::<i64>(action, params).await.is_ok()
+    };
+    local::calls(VALIDATION_VALUE, || value("checked.add")).await?;
+    local::compared(VALIDATION_VALUE, || value("checked.add"), || value("math.add")).await?;
+    local::calls(CONVERSION, || async {
+        let params = Value::from(json!({"a": black_box("4"), "b": "2"}));
+        broker.call::<i64>("checked.convert", params).await.is_ok()
+    })
+    .await
+}
+
 async fn events() -> Result<()> {
     for (listeners, workload) in EMIT {
         let mut builder = ServiceBroker::builder();
@@ -91,7 +113,7 @@ async fn events() -> Result<()> {
 
 /// A user's broker lives as long as the program.
 async fn start(builder: BrokerBuilder) -> Result<&'static ServiceBroker> {
-    let broker = builder.service(Users).service(Math).start().await?;
+    let broker = builder.service(Users).service(Math).service(checked()).start().await?;
     Ok(Box::leak(Box::new(broker)))
 }
 
@@ -138,6 +160,18 @@ impl Math {
     async fn add(&self, Params(pair): Params<Pair>) -> moleculer::Result<i64> {
         Ok(pair.a + pair.b)
     }
+}
+
+/// The same with rules.
+fn checked() -> impl IntoService {
+    async fn add(Params(pair): Params<Pair>) -> moleculer::Result<i64> {
+        Ok(pair.a + pair.b)
+    }
+    let rules = json!({"a": "number|min:1", "b": "number"});
+    let converting = json!({"a": "number|convert", "b": "number|convert"});
+    Service::builder("checked")
+        .action(Action::new("add", add).params(rules))
+        .action(Action::new("convert", add).params(converting))
 }
 
 /// A service of its own for each listener, so that each gets every event.
