@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use moleculer_core::{
-    Error, PluginSource, Result,
-    cacher::{CacherPlugin, DynCacher},
+    Error, PluginSource, Plugins, Result,
+    cacher::{CacherPlugin, DynCacher, IntoCacher},
     strict,
 };
 
@@ -42,6 +42,12 @@ fn read(name: &str, source: PluginSource) -> Result<MemoryConfig> {
 
 fn make(builder: MemoryBuilder) -> Arc<dyn DynCacher> {
     Arc::new(builder.build())
+}
+
+impl IntoCacher for MemoryBuilder {
+    fn into_cacher(self, _: &Plugins) -> Result<Option<Arc<dyn DynCacher>>> {
+        Ok(Some(make(self)))
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use moleculer_core::{PluginSource, cacher::CacherPlugin};
+use moleculer_core::{
+    PluginSource, Plugins, Result,
+    cacher::{CacherPlugin, DynCacher, IntoCacher},
+};
 
 use crate::{RedisCacher, RedisConfig, config::RedisBuilder};
 
@@ -20,3 +23,9 @@ pub const REDIS: CacherPlugin = CacherPlugin {
         Ok(Arc::new(builder.build()?))
     },
 };
+
+impl IntoCacher for RedisBuilder {
+    fn into_cacher(self, _: &Plugins) -> Result<Option<Arc<dyn DynCacher>>> {
+        Ok(Some(Arc::new(self.build()?)))
+    }
+}

@@ -6,6 +6,7 @@ use moleculer_protocol::{JsonSerializer, Object, Serializer, SerializerPlugin, V
 
 use crate::{
     Error, Middleware, Result, Validator, ValidatorPlugin,
+    cacher::{CacherPlugin, DynCacher},
     config::strict,
     middleware::LOGGERS,
     strategy::{CpuUsage, Latency, Random, RoundRobin, Shard, Strategy},
@@ -21,6 +22,7 @@ use crate::{
 pub struct Plugins {
     transporters: Vec<TransporterPlugin>,
     serializers: Vec<SerializerPlugin>,
+    cachers: Vec<CacherPlugin>,
     strategies: Vec<StrategyPlugin>,
     middlewares: Vec<MiddlewarePlugin>,
     validators: Vec<ValidatorPlugin>,
@@ -122,6 +124,13 @@ impl Plugins {
         self
     }
 
+    /// Adds a cacher.
+    #[must_use]
+    pub fn cacher(mut self, plugin: CacherPlugin) -> Self {
+        self.cachers.push(plugin);
+        self
+    }
+
     /// Adds a strategy.
     #[must_use]
     pub fn strategy(mut self, plugin: StrategyPlugin) -> Self {
@@ -195,6 +204,43 @@ impl Plugins {
             None => {
                 let known = self.serializers.iter().map(|plugin| plugin.name);
                 Err(self.unknown("serializer", &name, None, known))
+            }
+        }
+    }
+
+    /// Makes the cacher that `choice` names: a name, a URL, or `{type,
+    /// options}`; `true` and a missing type stand for `Memory`. `None` for
+    /// `false` and null.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_transporter`](Self::make_transporter).
+    pub fn make_cacher(&self, choice: &Value) -> Result<Option<Arc<dyn DynCacher>>> {
+        let (name, options) = match choice {
+            Value::Null | Value::Undefined | Value::Bool(false) => return Ok(None),
+            Value::Bool(true) => ("Memory".to_owned(), Object::new()),
+            Value::Object(parts) if !parts.contains_key("type") => {
+                let mut parts = parts.clone();
+                parts.insert("type", "Memory");
+                split("cacher", &parts.into())?
+            }
+            choice => split("cacher", choice)?,
+        };
+        let scheme = name.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let plugin = self.cachers.iter().find(|plugin| match &scheme {
+            Some(scheme) => plugin.schemes.contains(&scheme.as_str()),
+            None => plugin.name.eq_ignore_ascii_case(&name),
+        });
+        let source = match scheme {
+            Some(_) => PluginSource::Url(name.clone()),
+            None => PluginSource::Options(options),
+        };
+        match plugin {
+            Some(plugin) => (plugin.build)(source).map(Some),
+            None => {
+                let known = self.cachers.iter().map(|plugin| plugin.name);
+                let scheme = name.split_once("://").map(|(scheme, _)| scheme);
+                Err(self.unknown("cacher", &name, scheme, known))
             }
         }
     }
@@ -277,7 +323,14 @@ impl Plugins {
         known: impl Iterator<Item = &'a str>,
     ) -> Error {
         let wanted = scheme.unwrap_or(name);
-        let missing = self.missing.iter().find(|(missing, _)| missing.eq_ignore_ascii_case(wanted));
+        let missing = self.missing.iter().find(|(missing, why)| {
+            missing.eq_ignore_ascii_case(wanted)
+                && match why {
+                    Missing::Feature(feature) => feature.starts_with(family),
+                    // All cachers of the reference exist.
+                    Missing::Planned => family != "cacher",
+                }
+        });
         let advice = match missing {
             Some((_, Missing::Feature(feature))) => {
                 format!("enable the feature `{feature}` of the crate `moleculer`")

@@ -16,6 +16,16 @@ pub use moleculer_testkit as testing;
 
 pub use self::registered::plugins;
 
+/// Cachers: what they all have in common, and one module for each that is
+/// compiled in.
+pub mod cacher {
+    #[cfg(feature = "cacher-memory")]
+    pub use moleculer_cacher_memory as memory;
+    #[cfg(feature = "cacher-redis")]
+    pub use moleculer_cacher_redis as redis;
+    pub use moleculer_core::cacher::*;
+}
+
 /// Transporters, one module for each that is compiled in.
 pub mod transporter {
     #[cfg(feature = "transporter-nats")]

@@ -31,6 +31,9 @@ macro_rules! plugins {
 
 // Feature, family, what the crate exports, names and URL schemes.
 plugins! {
+    "cacher-memory": cacher moleculer_cacher_memory::MEMORY, "Memory";
+    "cacher-memory": cacher moleculer_cacher_memory::MEMORY_LRU, "MemoryLRU";
+    "cacher-redis": cacher moleculer_cacher_redis::REDIS, "Redis" "redis" "rediss";
     "transporter-nats": transporter moleculer_transporter_nats::PLUGIN, "NATS";
     "transporter-tcp": transporter moleculer_transporter_tcp::PLUGIN, "TCP";
     "serializer-avro": serializer moleculer_serializer_avro::PLUGIN, "Avro";

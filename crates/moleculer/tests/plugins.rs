@@ -73,7 +73,7 @@ fn mistakes_say_what_to_do() {
     check(tcp(json!({"gossipPeriot": 2})), "did you mean `gossipPeriod`?");
     check(tcp(json!({"gossipPeriod": "soon"})), "is no duration");
     check(tcp(json!({"port": 70_000})), "port");
-    check(json!({"cacher": "Memory"}), "cacher: this is not supported yet");
+    check(json!({"cacher": "memcached"}), "Invalid cacher type 'memcached'.");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! `valkey-server`. With `MOLECULER_TEST_REDIS_URL` instead, those cases run
 //! that need no server of their own.
 
+mod nodes;
 mod outage;
 mod stored;
 mod support;
@@ -35,6 +36,7 @@ macro_rules! own_cases {
 }
 
 const SHARED: &[Case] = cases![
+    nodes::a_lock_lets_one_of_a_thousand_run,
     stored::entries_are_json_with_an_end,
     stored::short_times_are_kept_to_the_millisecond,
     stored::prefixes_are_those_of_the_reference,
@@ -43,6 +45,7 @@ const SHARED: &[Case] = cases![
 ];
 
 const OWN: &[OwnCase] = own_cases![
+    nodes::calls_go_on_without_a_server,
     outage::a_server_that_is_not_there_yet,
     outage::a_server_that_is_restarted,
     outage::a_server_that_hangs,

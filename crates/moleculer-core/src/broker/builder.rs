@@ -21,6 +21,7 @@ use crate::{
     Body, BrokerOptions, BulkheadOptions, CallFn, CircuitBreakerOptions, EmitFn, Error, ErrorInfo,
     ErrorRegenerator, IntoService, IntoTransporter, Middleware, Object, Plugins, RandomSource,
     Result, RetryPolicy, Service, Validator, Value,
+    cacher::{DynCacher, IntoCacher},
     config::{Millis, log_is_shown},
     internal,
     middleware::{ErrorHandler, Hooks, Middlewares, builtin},
@@ -36,6 +37,8 @@ use crate::{
 
 type Make<T> = Box<dyn FnOnce(&Plugins) -> Result<Arc<T>> + Send>;
 
+type MakeCacher = Box<dyn FnOnce(&Plugins) -> Result<Option<Arc<dyn DynCacher>>> + Send>;
+
 /// Sets an option once all options are known.
 type Set = Box<dyn FnOnce(&mut BrokerOptions) + Send>;
 
@@ -49,6 +52,7 @@ pub struct BrokerBuilder {
     set: Vec<Set>,
     transporter: Option<Make<dyn DynTransporter>>,
     serializer: Option<Arc<dyn Serializer>>,
+    cacher: Option<MakeCacher>,
     strategy: Option<StrategyChoice>,
     seed: Option<u64>,
     middlewares: Vec<Arc<dyn Middleware>>,
@@ -73,6 +77,7 @@ impl BrokerBuilder {
             set: Vec::new(),
             transporter: None,
             serializer: None,
+            cacher: None,
             strategy: None,
             seed: None,
             middlewares: Vec::new(),
@@ -191,6 +196,14 @@ impl BrokerBuilder {
     pub fn serializer_named(self, name: &str) -> Self {
         let name = Value::from(name);
         self.set(|options| options.serializer = Some(name))
+    }
+
+    /// Sets where results of actions are kept: a cacher, its builder, a name, a
+    /// URL, or `true` for `Memory`. Default: nowhere, and services whose
+    /// actions want it are refused.
+    pub fn cacher(mut self, cacher: impl IntoCacher + Send + 'static) -> Self {
+        self.cacher = Some(Box::new(|plugins| cacher.into_cacher(plugins)));
+        self
     }
 
     /// Adds a middleware; the first one added is the closest to the handlers
@@ -350,6 +363,12 @@ impl BrokerBuilder {
                 .map_err(|error| places.locate("serializer", error))?,
             (None, None) => Arc::new(JsonSerializer),
         };
+        let cacher = match (self.cacher, &options.cacher) {
+            (Some(make), _) => make(&self.plugins)?,
+            (None, Some(choice)) => (self.plugins.make_cacher(choice))
+                .map_err(|error| places.locate("cacher", error))?,
+            (None, None) => None,
+        };
         check_protocol(&*serializer, options.protocol)
             .map_err(|error| places.locate("serializer", error))?;
         let mut services = self.services;
@@ -372,7 +391,8 @@ impl BrokerBuilder {
         let mut ignored = self.ignored;
         ignored.extend(validator.ignored());
         let error_handler = self.error_handler.clone();
-        middlewares.extend(builtin(&options, &tasks, error_handler, validator.layer()));
+        let layers = builtin(&options, &tasks, cacher.as_ref(), error_handler, validator.layer());
+        middlewares.extend(layers);
         let carried = CarriedOptions::new(middlewares.iter().map(|m| &**m), &ignored)?;
         let middlewares = Middlewares(middlewares);
 
@@ -396,6 +416,7 @@ impl BrokerBuilder {
                 registry: Registry::new(identity, &options, middlewares.clone(), strategies, weak),
                 middlewares,
                 carried,
+                cacher,
                 error_handler: self.error_handler,
                 regenerator: self.regenerator,
                 options,

@@ -37,6 +37,7 @@ use self::{bus::Bus, latency::LatencyMonitor, ping::Pings};
 pub(crate) use self::{call::Own, lifecycle::Phase, ping::now, tasks::Tasks};
 use crate::{
     BrokerOptions, Error, ErrorKind, ErrorRegenerator, Object, RandomSource, Value,
+    cacher::DynCacher,
     context::EventKind,
     health,
     middleware::{ErrorHandler, Hooks, Middlewares},
@@ -98,6 +99,7 @@ pub(crate) struct Inner {
     pub(crate) middlewares: Middlewares,
     carried: CarriedOptions,
     pub(crate) hooks: Hooks,
+    pub(crate) cacher: Option<Arc<dyn DynCacher>>,
     pub(crate) error_handler: Option<ErrorHandler>,
     pub(crate) regenerator: Option<Arc<dyn ErrorRegenerator>>,
     pub(crate) transit: OnceLock<Arc<Transit>>,

@@ -18,6 +18,11 @@ impl Tasks {
         });
     }
 
+    /// Runs a task to its end, which a stop waits for.
+    pub(crate) fn finish(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(task);
+    }
+
     pub(crate) fn token(&self) -> &CancellationToken {
         &self.token
     }

@@ -1,5 +1,6 @@
 //! Results that are kept for later calls: [`Cacher`].
 
+mod handle;
 mod host;
 mod key;
 mod locks;
@@ -13,11 +14,12 @@ use futures_util::future::BoxFuture;
 use moleculer_protocol::Payload;
 
 pub use self::{
+    handle::CacherHandle,
     host::CacherHost,
     key::{KeyParts, KeyRules},
     locks::{KeyLock, KeyLocks},
     options::{CacheOptions, Keygen},
-    plugin::CacherPlugin,
+    plugin::{CacherPlugin, IntoCacher},
 };
 use crate::{Result, registry};
 

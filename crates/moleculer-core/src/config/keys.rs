@@ -34,7 +34,6 @@ pub(super) const ONLY_IN_CODE: &[(&str, &str)] = &[
 /// Keys of the reference that this version cannot honour. Ignoring them would
 /// hide that a feature is off.
 pub(super) const NOT_SUPPORTED: &[(&str, Meaning)] = &[
-    ("cacher", Meaning::Nothing),
     ("disableBalancer", Meaning::Nothing),
     ("metrics", Meaning::Switch),
     ("registry.discoverer", Meaning::Name("Local")),

@@ -63,8 +63,8 @@ use crate::{BulkheadOptions, CircuitBreakerOptions, Result, RetryPolicy};
 /// `errorHandler`, `errorRegenerator`, `uidGenerator`. In a configuration they
 /// are an error, and so are the schemas that `internalServices` may hold there.
 ///
-/// An error as well, until they are supported: `cacher`, `disableBalancer`,
-/// `metrics`, `tracing`, `registry.discoverer`. Values that mean
+/// An error as well, until they are supported: `disableBalancer`, `metrics`,
+/// `tracing`, `registry.discoverer`. Values that mean
 /// what is done anyway are taken: those that switch the part off, `true` and
 /// `"Fastest"` as the validator, `"Local"` as the discoverer.
 ///
@@ -82,6 +82,9 @@ pub struct BrokerOptions {
     pub transporter: Option<Value>,
     /// Name, or `{type, options}`. Default: `JSON`.
     pub serializer: Option<Value>,
+    /// Name, URL, or `{type, options}`; `true` for `Memory`. Default: none,
+    /// nothing is cached.
+    pub cacher: Option<Value>,
     /// Protocol version to speak: 4 for Moleculer 0.14, 5 for 0.15. Default: 5.
     #[serde(deserialize_with = "protocol", serialize_with = "protocol_text")]
     pub protocol: ProtocolVersion,
@@ -199,6 +202,7 @@ impl Default for BrokerOptions {
             node_id: None,
             transporter: None,
             serializer: None,
+            cacher: None,
             protocol: ProtocolVersion::default(),
             request_timeout: Millis::default(),
             retry_policy: RetryPolicy::default(),

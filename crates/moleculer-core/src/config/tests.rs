@@ -37,7 +37,6 @@ fn mistakes_are_named() {
     check(json!({"requestTimeout": "soon"}), "is no duration");
     check(json!({"requestTimeout": -1}), "is no duration");
     check(json!({"protocol": 3}), "must be 4 or 5");
-    check(json!({"cacher": "Memory"}), "cacher: this is not supported yet; remove it");
     check(
         json!({"errorHandler": "x"}),
         "errorHandler: this is a function; set it with `BrokerBuilder::error_handler`",
@@ -151,7 +150,6 @@ fn what_a_javascript_user_writes_is_taken_where_it_holds() {
         (json!({"logger": {"type": "Console", "options": {"colors": true}}}), "not supported yet"),
         (json!({"logLevel": "loud"}), "logLevel: \"loud\" is no log level; known are trace,"),
         (json!({"logLevel": {"A": 5}}), "logLevel: A: 5 is no log level"),
-        (json!({"cacher": true}), "cacher: this is not supported yet; remove it"),
         (json!({"tracing": true}), "tracing: this is not supported yet"),
         (json!({"metrics": {"enabled": true}}), "metrics.enabled: this is not supported yet"),
     ] {
@@ -201,7 +199,6 @@ fn every_key_of_the_reference_has_its_class() {
         "transit.serviceChangedDebounceTime",
         "uidGenerator",
         "errorHandler",
-        "cacher",
         "serializer",
         "validator",
         "metrics",

@@ -1,6 +1,6 @@
 //! Another attempt of a call.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, atomic::AtomicBool};
 
 use moleculer_protocol::Payload;
 
@@ -33,6 +33,7 @@ impl Context {
             parent: self.0.parent.clone(),
             extra: OnceLock::from(copy),
             level: self.0.level,
+            cached: AtomicBool::new(false),
         }))
     }
 

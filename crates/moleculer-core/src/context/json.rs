@@ -58,7 +58,7 @@ impl Serialize for Context {
         };
         let groups = groups.map(|groups| groups.iter().map(|g| Value::from(&**g)).collect());
         object.insert("eventGroups", groups.map_or(Value::Null, Value::Array));
-        object.insert("cachedResult", false);
+        object.insert("cachedResult", self.cached_result());
         object.serialize(serializer)
     }
 }

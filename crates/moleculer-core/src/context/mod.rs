@@ -7,7 +7,10 @@ mod parts;
 use std::{
     any::TypeId,
     fmt,
-    sync::{Arc, Mutex, OnceLock, atomic::Ordering},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,7 +38,7 @@ use crate::{
 /// `paramsCloning`, since params are shared and never change; `needAck` and
 /// `ackID`, which nothing reads; `startHrTime`, by which it keeps the time that
 /// the runtime keeps here. Not there yet are `span`, `startSpan` and
-/// `finishSpan` and `cachedResult`.
+/// `finishSpan`.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
@@ -48,6 +51,8 @@ struct Inner {
     parent: Option<Context>,
     extra: OnceLock<Box<Extra>>,
     level: u32,
+    /// Whether the result came from the cacher.
+    cached: AtomicBool,
 }
 
 enum Target {
@@ -104,6 +109,7 @@ impl Context {
             parent,
             extra: OnceLock::new(),
             level,
+            cached: AtomicBool::new(false),
         }));
         if let Some((meta, extra)) = options {
             ctx.merge_meta(meta);
@@ -152,6 +158,7 @@ impl Context {
             parent: init.parent,
             extra: init.extra.map_or_else(OnceLock::new, OnceLock::from),
             level,
+            cached: AtomicBool::new(false),
         }))
     }
 
@@ -260,6 +267,24 @@ impl Context {
     /// the handler.
     pub fn payload(&self) -> Payload {
         self.lock_params().clone().unwrap_or_default()
+    }
+
+    /// Reads the params in place.
+    pub(crate) fn with_payload<R>(&self, read: impl FnOnce(&Payload) -> R) -> R {
+        match &*self.lock_params() {
+            Some(params) => read(params),
+            None => read(&Payload::nothing()),
+        }
+    }
+
+    /// Whether the result came from the cacher, so that no handler ran: for
+    /// middlewares around it.
+    pub fn cached_result(&self) -> bool {
+        self.0.cached.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_cached_result(&self) {
+        self.0.cached.store(true, Ordering::Relaxed);
     }
 
     /// Replaces the params, in a hook or middleware that runs before the handler.

@@ -6,6 +6,7 @@ use super::{
     Middleware,
     breaker::CircuitBreaker,
     bulkhead::Bulkhead,
+    cacher::Cacher,
     error_handler::{ErrorHandler, HandleErrors},
     fallback::FallBack,
     hook::ActionHook,
@@ -14,7 +15,7 @@ use super::{
     timeout::Timeout,
     tracker::ContextTracker,
 };
-use crate::{BrokerOptions, broker::Tasks, validator::Validate};
+use crate::{BrokerOptions, broker::Tasks, cacher::DynCacher, validator::Validate};
 
 /// The built-in middlewares in the order of registration, so the first is the
 /// innermost. It is the order of the reference: ActionHook, Validator,
@@ -23,6 +24,7 @@ use crate::{BrokerOptions, broker::Tasks, validator::Validate};
 pub(crate) fn builtin(
     options: &BrokerOptions,
     tasks: &Tasks,
+    cacher: Option<&Arc<dyn DynCacher>>,
     error_handler: Option<ErrorHandler>,
     validator: Option<Validate>,
 ) -> Vec<Arc<dyn Middleware>> {
@@ -33,8 +35,11 @@ pub(crate) fn builtin(
     if let Some(validator) = validator {
         all.push(Arc::new(validator));
     }
-    let others: [Arc<dyn Middleware>; _] = [
-        Arc::new(Bulkhead { default: options.bulkhead, tasks: tasks.clone() }),
+    all.push(Arc::new(Bulkhead { default: options.bulkhead, tasks: tasks.clone() }));
+    if let Some(cacher) = cacher {
+        all.push(Arc::new(Cacher::new(cacher.clone(), options.protocol, tasks)));
+    }
+    let outer: [Arc<dyn Middleware>; _] = [
         Arc::new(ContextTracker::new(options.tracking.clone())),
         Arc::new(CircuitBreaker { default: options.circuit_breaker.clone() }),
         Arc::new(Timeout { default: *options.request_timeout }),
@@ -44,7 +49,7 @@ pub(crate) fn builtin(
         Arc::new(Debounce { tasks: tasks.clone() }),
         Arc::new(Throttle),
     ];
-    all.extend(others);
+    all.extend(outer);
     all
 }
 
@@ -54,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_order_is_that_of_the_reference() {
-        let all = builtin(&BrokerOptions::default(), &Tasks::default(), None, None);
+        let all = builtin(&BrokerOptions::default(), &Tasks::default(), None, None, None);
         let names: Vec<&str> = all.iter().map(|middleware| middleware.name()).collect();
         assert_eq!(
             names,

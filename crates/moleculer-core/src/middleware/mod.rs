@@ -4,6 +4,7 @@ mod breaker;
 mod budget;
 mod builtin;
 mod bulkhead;
+mod cacher;
 mod error_handler;
 mod fallback;
 mod hook;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use moleculer_protocol::{Object, Value};
 
-use crate::{Context, config};
+use crate::{Context, cacher::Keygen, config};
 
 /// Whether and how results of an action are kept for later calls with the same
 /// params: see [`Action::cache`](crate::Action::cache).
@@ -29,13 +29,16 @@ pub struct Cache {
     /// Whether results are kept. Default: for every call.
     pub enabled: CacheWhen,
     /// What the key is made of: members of the params (`user.id`), of the
-    /// metadata (`#user.id`). Default: all params.
+    /// metadata (`#user.id`), of the headers (`@tenant`). Default: all params.
     pub keys: Option<Vec<Arc<str>>>,
     /// How long a result is kept. Default: the cacher's.
     pub ttl: Option<Duration>,
     /// Keeps calls that miss at the same time from running the handler more
     /// than once. Default: none.
     pub lock: Option<CacheLock>,
+    /// Makes the key, in place of `keys`. It is not published. Default: the
+    /// cacher's.
+    pub keygen: Option<Keygen>,
 }
 
 /// For which calls results are cached.
@@ -78,6 +81,14 @@ impl Cache {
     #[must_use]
     pub fn lock(mut self, lock: CacheLock) -> Self {
         self.lock = Some(lock);
+        self
+    }
+
+    /// Sets [`keygen`](#structfield.keygen): calls with the same key get the
+    /// same result, so it should begin with the action's name.
+    #[must_use]
+    pub fn keygen(mut self, key: impl Fn(&Context) -> String + Send + Sync + 'static) -> Self {
+        self.keygen = Some(Keygen::new(key));
         self
     }
 
@@ -150,7 +161,8 @@ impl Cache {
     /// This one, and what it leaves open from `lower`, unless it says no more
     /// than on or off.
     pub(crate) fn or(self, lower: Self) -> Self {
-        if self.keys.is_none() && self.ttl.is_none() && self.lock.is_none() {
+        let bare = self.keys.is_none() && self.ttl.is_none() && self.lock.is_none();
+        if bare && self.keygen.is_none() {
             return self;
         }
         Self {
@@ -158,6 +170,7 @@ impl Cache {
             keys: self.keys.or(lower.keys),
             ttl: self.ttl.or(lower.ttl),
             lock: self.lock.or(lower.lock),
+            keygen: self.keygen.or(lower.keygen),
         }
     }
 }

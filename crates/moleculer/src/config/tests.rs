@@ -137,7 +137,7 @@ fn mistakes_in_json_name_file_line_and_key() {
     );
     check(
         "{\"a\\u0062\": 1,\n\"strategy\": \"Random\"}",
-        "node.json:1: unknown key `ab`; known are namespace, nodeID, transporter, serializer, protocol, requestTimeout, retryPolicy, circuitBreaker, bulkhead, tracking, maxCallLevel, heartbeatInterval, heartbeatTimeout, dependencyTimeout, registry, transit, internalServices, internalMiddlewares, middlewares, metadata, logger, logLevel",
+        "node.json:1: unknown key `ab`; known are namespace, nodeID, transporter, serializer, cacher, protocol, requestTimeout, retryPolicy, circuitBreaker, bulkhead, tracking, maxCallLevel, heartbeatInterval, heartbeatTimeout, dependencyTimeout, registry, transit, internalServices, internalMiddlewares, middlewares, metadata, logger, logLevel",
     );
     check(
         "{\n\n\"strategy\": \"Random\"}",
@@ -378,7 +378,6 @@ fn mistakes_in_the_environment_name_the_variable() {
     check("CIRCUITBREAKER_WINDOWTIME", "long", "circuitBreaker.windowTime: \"long\" is no dur");
     check("TRANSIT", "x", "transit: invalid type: string \"x\", expected an object");
     check("LOGLEVEL", "loud", "logLevel: \"loud\" is no log level");
-    check("CACHER", "redis://localhost", "cacher: this is not supported yet");
     check("TRACING_ENABLED", "true", "tracing.enabled: this is not supported yet");
     check("MOL_METRICS__ENABLED", "true", "metrics.enabled: this is not supported yet");
     check("MOL_REQUEST_TIMEOT", "5", "unknown key `requestTimeot`; did you mean `requestTimeout`?");
