@@ -34,7 +34,9 @@ pub(crate) enum Command {
     Interop(bool),
     Bench(Vec<String>),
     Fuzz(FuzzArgs),
-    Features { check: bool },
+    Features {
+        check: bool,
+    },
     PacketDump(Vec<String>),
 }
 

@@ -18,7 +18,7 @@ struct Example {
     prints: &'static str,
 }
 
-const EXAMPLES: [Example; 9] = [
+const EXAMPLES: [Example; 10] = [
     Example::new("cluster", " 0 failed, one node killed and back"),
     Example::new("custom-serializer", "14:3:Ada,5:Grace,]"),
     Example::new("events", "mail-2 reads the prices again"),
@@ -32,6 +32,7 @@ const EXAMPLES: [Example; 9] = [
     },
     Example::new("streams", "objects  [1, 4, 9, 16, 25]"),
     Example::new("testing", "3 ordered, 97 left"),
+    Example::new("typed-client", "too poor by 4300 cents"),
 ];
 
 /// What a run may take after the build.

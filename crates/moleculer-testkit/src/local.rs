@@ -44,6 +44,7 @@ use std::{
 use moleculer_core::{
     Action, BrokerBuilder, BrokerOptions, Context, Error, Event, EventKind, FromContext, IntoBody,
     IntoService, Object, Params, Plugins, Result, Service, ServiceBroker, ServiceBuilder, Value,
+    Via,
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::Notify, time::timeout};
@@ -167,6 +168,13 @@ impl Deref for TestBroker {
 
     fn deref(&self) -> &ServiceBroker {
         &self.broker
+    }
+}
+
+/// For typed clients: `Orders::client(&broker)`.
+impl<'a> From<&'a TestBroker> for Via<'a> {
+    fn from(broker: &'a TestBroker) -> Self {
+        (&broker.broker).into()
     }
 }
 

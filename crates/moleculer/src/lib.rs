@@ -95,3 +95,32 @@ impl BuildBroker for ServiceBroker {
 #[cfg(all(doctest, feature = "macros", feature = "transporter-tcp"))]
 #[doc = include_str!("../../../README.md")]
 struct WorkspaceReadme;
+
+/// Compiles the code of the guide.
+#[cfg(all(
+    doctest,
+    feature = "config",
+    feature = "logging",
+    feature = "macros",
+    feature = "testing",
+    feature = "transporter-nats",
+    feature = "transporter-tcp"
+))]
+mod guide {
+    macro_rules! chapters {
+        ($($name:ident = $file:literal;)*) => {$(
+            #[doc = include_str!(concat!("../../../docs/guide/", $file))]
+            struct $name;
+        )*};
+    }
+
+    chapters! {
+        Services = "services.md";
+        Calls = "calls.md";
+        Events = "events.md";
+        Clusters = "clusters.md";
+        Configuration = "configuration.md";
+        Testing = "testing.md";
+        FromJavascript = "from-javascript.md";
+    }
+}

