@@ -148,8 +148,9 @@ impl<S: Send + Sync + 'static> Action<S> {
         self
     }
 
-    /// Sets rules that the params have to follow, in the language of
-    /// fastest-validator: an object with a rule for each member.
+    /// Sets rules that the params have to follow, in the language of the
+    /// broker's [`Validator`](crate::Validator): that of fastest-validator, an
+    /// object with a rule for each member, unless another one was chosen.
     ///
     /// Params are always checked against the handler's type; rules can say more
     /// than types. A broker without a validator refuses the service: see
