@@ -54,6 +54,39 @@ pub(crate) async fn context(cluster: &Cluster) -> Result<()> {
     check("meta comes back", &Value::from(response.meta).into(), &json!({ "mine": 2, "set": 1 }))
 }
 
+pub(crate) async fn rules(cluster: &Cluster) -> Result<()> {
+    for (caller, callee) in DIRECTIONS {
+        let step = format!("{caller} -> {callee}");
+        let call = |params| json!({ "action": "probe.checked", "params": params, "options": { "nodeID": callee } });
+        let right = json!({ "email": "a@b.cd", "age": 18, "nick": "  nick ", "more": true });
+        let answer = cluster.relay(caller, call(right)).await?;
+        let trimmed = json!({ "email": "a@b.cd", "age": 18, "nick": "nick", "more": true });
+        check(&step, &answer["result"], &trimmed)?;
+
+        let wrong = json!({ "email": "a", "age": 17.5, "nick": null });
+        let error = &cluster.relay(caller, call(wrong)).await?["error"];
+        let item = |r#type: &str, field: &str, message: &str| {
+            json!({ "type": r#type, "message": format!("The '{field}' field must be {message}"),
+                    "field": field, "nodeID": caller, "action": "probe.checked" })
+        };
+        let mut items = [
+            item("email", "email", "a valid e-mail."),
+            item("numberMin", "age", "greater than or equal to 18."),
+            item("numberInteger", "age", "an integer."),
+        ];
+        items[0]["actual"] = "a".into();
+        items[1]["expected"] = 18.into();
+        items[1]["actual"] = 17.5.into();
+        items[2]["actual"] = 17.5.into();
+        let expected = json!({
+            "name": "ValidationError", "message": "Parameters validation error!", "code": 422,
+            "type": "VALIDATION_ERROR", "retryable": false, "nodeID": callee, "data": items,
+        });
+        check(&step, error, &expected)?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn errors(cluster: &Cluster) -> Result<()> {
     let cases = [
         (

@@ -26,6 +26,7 @@ pub(crate) const ALL: &[(&str, Check)] = &[
     ("values come back as they went", |cluster| Box::pin(calls::values(cluster))),
     ("a call carries its context", |cluster| Box::pin(calls::context(cluster))),
     ("errors keep their class and members", |cluster| Box::pin(calls::errors(cluster))),
+    ("params are checked on the callee", |cluster| Box::pin(calls::rules(cluster))),
     ("echo.reply keeps every kind", |cluster| Box::pin(calls::reply(cluster))),
     ("binary values keep their bytes", |cluster| Box::pin(calls::binary(cluster))),
     ("nothing and null are results", |cluster| Box::pin(calls::nothing(cluster))),
