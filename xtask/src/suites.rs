@@ -112,10 +112,19 @@ pub(crate) fn interop(outcome: &mut Outcome, toolbox: &Toolbox, all: bool) {
             let nats = &nats[..nats.len().min(1)];
             outcome.server = [server, join(nats)].join(", ");
             let mut variables: Vec<_> = nats.iter().map(|nats| nats.variable.clone()).collect();
+            let (redis, missing_redis) = toolbox.redis();
+            let redis = &redis[..redis.len().min(1)];
+            outcome.server = [&*outcome.server, &join(redis)].join(", ");
+            variables.extend(redis.iter().map(|redis| redis.variable.clone()));
             variables.extend(all.then(|| ("MOLECULER_INTEROP_ALL", "1".to_owned())));
             cargo_test(outcome, &["--package", "interop"], &variables);
             if nats.is_empty() {
                 let missing = missing.iter().map(|why| Skip::Missing(Tool::Nats, why.clone()));
+                outcome.skips.extend(missing);
+            }
+            if redis.is_empty() {
+                let missing = missing_redis.iter();
+                let missing = missing.map(|why| Skip::Missing(Tool::Redis, why.clone()));
                 outcome.skips.extend(missing);
             }
         }

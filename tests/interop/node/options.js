@@ -24,7 +24,7 @@ export function serviceNames(env, known) {
   return names;
 }
 
-/** The broker options: variables first, `BROKER_OPTIONS` merged over them. */
+/** The broker options: variables, then `BROKER_OPTIONS` and `MORE_OPTIONS` merged over them. */
 export function brokerOptions(env) {
   if (!env.NODEID) throw new Error("NODEID is not set, it must name this node");
   const options = {
@@ -43,7 +43,10 @@ export function brokerOptions(env) {
     // The node handles signals itself, so that they also work before the start.
     skipProcessEventRegistration: true,
   };
-  return env.BROKER_OPTIONS ? merge(options, parseOptions(env.BROKER_OPTIONS)) : options;
+  return ["BROKER_OPTIONS", "MORE_OPTIONS"].reduce(
+    (merged, name) => (env[name] ? merge(merged, parseOptions(name, env[name])) : merged),
+    options,
+  );
 }
 
 function flag(env, name, fallback) {
@@ -55,14 +58,14 @@ function flag(env, name, fallback) {
   return value === "true";
 }
 
-function parseOptions(text) {
+function parseOptions(name, text) {
   let options;
   try {
     options = JSON.parse(text);
   } catch (error) {
-    throw new Error(`BROKER_OPTIONS is not valid JSON: ${error.message}`);
+    throw new Error(`${name} is not valid JSON: ${error.message}`);
   }
-  if (!isObject(options)) throw new Error("BROKER_OPTIONS must be a JSON object");
+  if (!isObject(options)) throw new Error(`${name} must be a JSON object`);
   return options;
 }
 

@@ -16,6 +16,7 @@ impl Environment {
             "nodeID": variable("NODEID").ok_or_else(|| wrong("NODEID is not set; it must name this node"))?,
             "namespace": variable("NAMESPACE").unwrap_or_default(),
             "transporter": variable("TRANSPORTER").unwrap_or_else(|| "TCP".into()),
+            "cacher": "Memory",
             "serializer": variable("SERIALIZER").unwrap_or_else(|| "JSON".into()),
             "protocol": variable("PROTOCOL").unwrap_or_else(|| "5".into()),
             "disableBalancer": flag("DISABLEBALANCER", false)?,
@@ -29,10 +30,12 @@ impl Environment {
                 return Err(wrong(&format!("DISCOVERER '{other}' is not supported yet")));
             }
         }
-        if let Some(text) = variable("BROKER_OPTIONS") {
-            let over: serde_json::Value = serde_json::from_str(&text)
-                .map_err(|error| wrong(&format!("BROKER_OPTIONS is not valid JSON: {error}")))?;
-            merge(&mut options, over.into());
+        for name in ["BROKER_OPTIONS", "MORE_OPTIONS"] {
+            if let Some(text) = variable(name) {
+                let over: serde_json::Value = serde_json::from_str(&text)
+                    .map_err(|error| wrong(&format!("{name} is not valid JSON: {error}")))?;
+                merge(&mut options, over.into());
+            }
         }
         let services = variable("SERVICES").unwrap_or_else(|| "echo,probe".into());
         Ok(Self {

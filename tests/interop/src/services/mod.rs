@@ -28,7 +28,7 @@ pub(crate) fn add(builder: BrokerBuilder, name: &str, steps: &Steps) -> Result<B
         "tenant" => builder.service(Tenant(steps.clone())),
         "test" => builder.service(test::Test),
         "users" | "payment" | "mail" => builder.service(listener::listener(name)),
-        "probe" => builder.service(checked::with_rules(probe::Probe::default())),
+        "probe" => builder.service(checked::with_rules(probe::service())),
         other => {
             return Err(Error::options(format!(
                 "SERVICES names '{other}', known are: aes, device, echo, \

@@ -3,13 +3,15 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use moleculer::{ByteStream, Object, ObjectStream, PacketId, Payload, prelude::*};
+use moleculer::{
+    ByteStream, Cache, IntoService, Object, ObjectStream, PacketId, Payload, prelude::*,
+};
 use serde::Deserialize;
 
 use super::{
@@ -17,6 +19,24 @@ use super::{
     streams::{self, Count, Download, Numbered},
     values,
 };
+
+/// The probe, with an action whose results are cached.
+pub(crate) fn service() -> impl IntoService {
+    Service::builder("probe")
+        .with_state(Arc::<AtomicUsize>::default())
+        .action(Action::new("cached", cached).cache(Cache::keys(["key"])))
+        .mixin(Probe::default())
+}
+
+/// The number of the run shows whether the result is an old one.
+async fn cached(
+    State(runs): State<Arc<AtomicUsize>>,
+    Params(params): Params<Object>,
+) -> Result<Object> {
+    let run = runs.fetch_add(1, Ordering::Relaxed) + 1;
+    let key = params.get("key").cloned().unwrap_or_default();
+    Ok(Object::from([("key", key), ("run", run.into())]))
+}
 
 #[derive(Default)]
 pub(crate) struct Probe {

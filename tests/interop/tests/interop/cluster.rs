@@ -102,6 +102,10 @@ impl Cluster {
         Ok(cluster)
     }
 
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Starts a node again, under the same id.
     pub(crate) async fn restart(&mut self, id: &str) -> Result<()> {
         let environment = self.environment(id);

@@ -4,6 +4,7 @@
 //! service `probe` (see `src/services/probe.rs`).
 
 mod balancing;
+mod caching;
 mod checks;
 mod cluster;
 mod dependencies;
@@ -43,6 +44,12 @@ fn main() -> ExitCode {
         trials.push(trial(name, medium, start(Implementation::JavaScript)));
     }
     for &(version, serializers) in SERIALIZERS {
+        let name = format!("protocol {version}: nodes share one cache");
+        let caching = trial(name, Medium::Tcp, move || caching::run(version));
+        trials.push(match process::redis_missing() {
+            Some(reason) => caching.with_ignored_flag(true).with_kind(reason),
+            None => caching,
+        });
         for &serializer in serializers {
             let name = format!("protocol {version} over {serializer}: our packets are read alike");
             let packets = move || packets::run(version, serializer);

@@ -79,6 +79,43 @@ impl NatsServer {
     }
 }
 
+/// Why nothing can share a cache here, if it cannot.
+pub(crate) fn redis_missing() -> Option<String> {
+    let reason = "unavailable: run `cargo xtask test`, which gets a Redis server";
+    (variable(REDIS_URL).is_none() && variable(REDIS_PROGRAM).is_none()).then(|| reason.into())
+}
+
+/// A server that runs somewhere.
+const REDIS_URL: &str = "MOLECULER_TEST_REDIS_URL";
+/// The program of one.
+const REDIS_PROGRAM: &str = "MOLECULER_TEST_REDIS_SERVER";
+
+/// A Redis server; killed when dropped, unless somebody else runs it.
+pub(crate) struct RedisServer {
+    pub(crate) url: String,
+    _child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts one and waits until it takes connections.
+    pub(crate) async fn start() -> Result<Self> {
+        if let Some(url) = variable(REDIS_URL) {
+            return Ok(Self { url, _child: None });
+        }
+        let failed = |error| Error::internal("Redis server").with_source(error);
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.map_err(failed)?;
+        let mut command = Command::new(variable(REDIS_PROGRAM).unwrap_or_default());
+        command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
+        command.args(["--save", "", "--appendonly", "no"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let child = command.spawn().map_err(failed)?;
+        until("the Redis server listens", async || Ok(TcpStream::connect(address).await.is_ok()))
+            .await?;
+        Ok(Self { url: format!("redis://{address}"), _child: Some(child) })
+    }
+}
+
 /// A program of the JavaScript folder.
 pub(crate) fn javascript(program: &str) -> Command {
     let mut node = Command::new("node");
