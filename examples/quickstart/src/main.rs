@@ -6,31 +6,24 @@
 use std::time::Duration;
 
 use moleculer::{prelude::*, transporter::tcp::TcpTransporter};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{process::Command, time::Instant};
-
-#[derive(Serialize, Deserialize)]
-struct Pair {
-    a: i64,
-    b: i64,
-}
 
 struct Math;
 
 #[service(name = "math")]
 impl Math {
     #[action]
-    async fn add(&self, ctx: Context, Params(pair): Params<Pair>) -> Result<i64> {
-        let sum = pair.a + pair.b;
+    async fn add(&self, ctx: Context, a: i64, b: i64) -> Result<i64> {
+        let sum = a + b;
         ctx.emit("math.added", sum).await?;
         Ok(sum)
     }
 
     #[action]
-    async fn divide(&self, Params(pair): Params<Pair>) -> Result<i64> {
+    async fn divide(&self, a: i64, b: i64) -> Result<i64> {
         let by_zero = || Error::client(422, "DIVISION_BY_ZERO", "nobody divides by zero");
-        pair.a.checked_div(pair.b).ok_or_else(by_zero)
+        a.checked_div(b).ok_or_else(by_zero)
     }
 }
 
@@ -59,13 +52,15 @@ async fn main() -> Result<()> {
     bob.wait_for_services(["math"], Duration::from_secs(10)).await?;
     println!("cluster  alice offers `math`, bob has found it over TCP");
 
-    let sum: i64 = bob.call("math.add", Pair { a: 5, b: 3 }).await?;
+    let math = Math::client(&bob);
+    let sum = math.add(5, 3).await?;
     println!("call     bob asked alice: 5 + 3 = {sum}");
 
-    if let Err(error) = bob.call::<i64>("math.divide", Pair { a: 1, b: 0 }).await {
+    if let Err(error) = math.divide(1, 0).await {
         println!("error    it crossed the nodes whole: {error:?}");
     }
 
+    // By name it is the same call.
     let started = Instant::now();
     bob.call::<i64>("math.add", json!({ "a": 20, "b": 22 })).await?;
     println!("timing   there and back again took {} µs", started.elapsed().as_micros());
