@@ -30,8 +30,10 @@ impl Transit {
                 Some(hook) => hook(packet, delivery),
             },
             Err(error) => {
-                let from = delivery.from.map(|address| address.to_string());
-                tracing::warn!(%error, from, bytes = delivery.bytes.len(), "an invalid packet is dropped");
+                if let Some(untold) = self.dropped.count() {
+                    let from = delivery.from.map(|address| address.to_string());
+                    tracing::warn!(%error, from, bytes = delivery.bytes.len(), untold, "an invalid packet is dropped");
+                }
                 broker.announce_error("transit", "failedProcessingPacket", &error);
             }
         }

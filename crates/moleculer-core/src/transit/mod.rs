@@ -1,5 +1,6 @@
 //! Between the broker and one transporter: packets out, packets in.
 
+mod dropped;
 mod host;
 mod inbound;
 mod outbound;
@@ -18,7 +19,7 @@ use std::{
 use moleculer_protocol::{NodeId, PacketKind, ProtocolVersion, Serializer, Topic};
 use tokio::sync::Notify;
 
-use self::{host::TransitHost, pending::Pending, stream::Incoming};
+use self::{dropped::Dropped, host::TransitHost, pending::Pending, stream::Incoming};
 use crate::{
     ActionFn, Error, ErrorRegenerator, Host, MessageFn, Object, RandomSource, Result,
     ServiceBroker,
@@ -61,6 +62,7 @@ pub(crate) struct Transit {
     /// The seq of this node's info as it was last told to all.
     told: AtomicU64,
     hooks: TransitHooks,
+    dropped: Dropped,
     regenerator: Option<Arc<dyn ErrorRegenerator>>,
 }
 
@@ -94,6 +96,7 @@ impl Transit {
             connected: AtomicBool::new(false),
             info_changed: Notify::new(),
             told: AtomicU64::new(0),
+            dropped: Dropped::default(),
         })
     }
 
