@@ -34,6 +34,14 @@ pub mod transporter {
     pub use moleculer_transporter_tcp as tcp;
 }
 
+/// Middlewares, one module for each that is compiled in.
+pub mod middleware {
+    #[cfg(feature = "middleware-compression")]
+    pub use moleculer_middleware_compression as compression;
+    #[cfg(feature = "middleware-encryption")]
+    pub use moleculer_middleware_encryption as encryption;
+}
+
 /// Serializers, one module for each that is compiled in.
 pub mod serializer {
     #[cfg(feature = "serializer-avro")]

@@ -36,6 +36,10 @@ plugins! {
     "cacher-redis": cacher moleculer_cacher_redis::REDIS, "Redis" "redis" "rediss";
     "transporter-nats": transporter moleculer_transporter_nats::PLUGIN, "NATS";
     "transporter-tcp": transporter moleculer_transporter_tcp::PLUGIN, "TCP";
+    "middleware-compression": middleware moleculer_middleware_compression::PLUGIN, "Transmit.Compression";
+    "middleware-compression": middleware moleculer_middleware_compression::COMPRESSION, "Compression";
+    "middleware-encryption": middleware moleculer_middleware_encryption::PLUGIN, "Transmit.Encryption";
+    "middleware-encryption": middleware moleculer_middleware_encryption::ENCRYPTION, "Encryption";
     "serializer-avro": serializer moleculer_serializer_avro::PLUGIN, "Avro";
     "serializer-cbor": serializer moleculer_serializer_cbor::PLUGIN, "CBOR";
     "serializer-json-ext": serializer moleculer_serializer_json_ext::PLUGIN, "JSONExt";

@@ -31,6 +31,14 @@ fn a_javascript_users_options_are_taken() {
         let message = refused(json!({"serializer": serializer}));
         assert!(message.contains("does not carry protocol 5; set `protocol` to 4"), "{message}");
     }
+    let encryption = json!({"password": "x".repeat(32), "iv": "0123456789abcdef"});
+    for prefix in ["", "Transmit."] {
+        let middlewares = json!([
+            {"type": format!("{prefix}Encryption"), "options": encryption},
+            format!("{prefix}Compression"),
+        ]);
+        assert_eq!(refused(json!({"middlewares": middlewares})), "accepted");
+    }
     assert_eq!(refused(json!({"serializer": "JSONExt"})), "accepted");
     let message = refused(json!({"serializer": "JSONExt", "protocol": 4}));
     assert!(message.contains("does not carry protocol 4; set `protocol` to 5"), "{message}");
@@ -74,6 +82,10 @@ fn mistakes_say_what_to_do() {
     check(tcp(json!({"gossipPeriod": "soon"})), "is no duration");
     check(tcp(json!({"port": 70_000})), "port");
     check(json!({"cacher": "memcached"}), "Invalid cacher type 'memcached'.");
+    check(
+        json!({"middlewares": ["Encryption"]}),
+        "the middleware Encryption: Must be set a password for encryption",
+    );
 }
 
 #[tokio::test]
