@@ -2,7 +2,9 @@
 
 mod again;
 mod json;
+mod params;
 mod parts;
+mod send;
 
 use std::{
     any::TypeId,
@@ -14,15 +16,13 @@ use std::{
     time::Duration,
 };
 
-use moleculer_protocol::{DecodeError, NodeId, Object, PacketId, Payload, Refused, Value};
-use serde::{Serialize, de::DeserializeOwned};
+use moleculer_protocol::{NodeId, Object, PacketId, Payload, Value};
 
 pub(crate) use self::parts::{ContextInit, Deadline, Extra};
 use crate::{
     Error, ErrorKind, Result,
     body::BodyStream,
-    broker::{Call, Emit, Own, ServiceBroker},
-    error::validation,
+    broker::ServiceBroker,
     middleware::Fallback,
     registry::{ActionEndpoint, EventEndpoint},
     service::ServiceHandle,
@@ -252,31 +252,6 @@ impl Context {
         }
     }
 
-    /// The params, converted; they stay where they are.
-    ///
-    /// # Errors
-    ///
-    /// `ValidationError` when they do not fit `T`, and an error when they
-    /// were moved into an argument of the handler.
-    pub fn params<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<T> {
-        let params = self.lock_params().clone().ok_or_else(taken)?;
-        params.try_take().map_err(|refused| self.misfit::<T>(&refused))
-    }
-
-    /// The params as they are; nothing if they were moved into an argument of
-    /// the handler.
-    pub fn payload(&self) -> Payload {
-        self.lock_params().clone().unwrap_or_default()
-    }
-
-    /// Reads the params in place.
-    pub(crate) fn with_payload<R>(&self, read: impl FnOnce(&Payload) -> R) -> R {
-        match &*self.lock_params() {
-            Some(params) => read(params),
-            None => read(&Payload::nothing()),
-        }
-    }
-
     /// Whether the result came from the cacher, so that no handler ran: for
     /// middlewares around it.
     pub fn cached_result(&self) -> bool {
@@ -285,56 +260,6 @@ impl Context {
 
     pub(crate) fn set_cached_result(&self) {
         self.0.cached.store(true, Ordering::Relaxed);
-    }
-
-    /// Replaces the params, in a hook or middleware that runs before the handler.
-    pub fn set_params(&self, params: impl Serialize + Send + Sync + 'static) {
-        *self.lock_params() = Some(Payload::new(params));
-    }
-
-    /// The params for the handler: moved out unless somebody needs them later.
-    #[inline]
-    pub(crate) fn handler_payload(&self) -> Result<Payload> {
-        self.lock_params().take().ok_or_else(taken)
-    }
-
-    /// Puts the params back for who comes after the handler, unless they are
-    /// still there.
-    pub(crate) fn give_back_params(&self, params: Payload) {
-        self.lock_params().get_or_insert(params);
-    }
-
-    /// The error of params that do not fit `T`.
-    #[cold]
-    pub(crate) fn misfit<T: DeserializeOwned>(&self, refused: &Refused) -> Error {
-        let misfits = refused.payload.misfits::<T>();
-        validation(&misfits, &refused.error, &self.item_origin())
-    }
-
-    /// The error of metadata that do not fit.
-    #[cold]
-    pub(crate) fn meta_misfit(&self, error: DecodeError) -> Error {
-        validation(&[], &error.within("meta"), &self.item_origin())
-    }
-
-    /// What each item of a validation error says besides: who asked for what.
-    fn item_origin(&self) -> Object {
-        let asked = match &self.0.target {
-            Target::Action(endpoint) => ("action", &endpoint.name),
-            Target::Event(endpoint, _) => ("event", &endpoint.def.name),
-        };
-        Object::from([("nodeID", self.node_id().as_str()), (asked.0, asked.1)])
-    }
-
-    /// Starts something that may take the params, which stay here as well.
-    pub(crate) fn lending_params<R>(&self, start: impl FnOnce() -> R) -> R {
-        let params = self.lock_params().clone();
-        let started = start();
-        let mut left = self.lock_params();
-        if left.is_none() {
-            *left = params;
-        }
-        started
     }
 
     /// Whether the call came with a stream, taken or not. Such a call cannot be
@@ -462,16 +387,6 @@ impl Context {
         Ok(ServiceHandle::new(self.broker()?, instance))
     }
 
-    /// Calls an action of the service whose handler runs, on this node, as a
-    /// part of this call: see [`ServiceHandle::call`].
-    pub fn call_own<'a, R>(
-        &'a self,
-        action: &'a str,
-        params: impl Serialize + Send + Sync + 'static,
-    ) -> Call<'a, R> {
-        Call::new(action, Payload::new(params)).within(self).own(Own::OfContext)
-    }
-
     /// The broker that runs this handler.
     ///
     /// # Errors
@@ -483,42 +398,6 @@ impl Context {
             Target::Event(endpoint, _) => &endpoint.broker,
         };
         broker.upgrade().ok_or_else(|| Error::internal("the broker of this context is gone"))
-    }
-
-    /// Calls an action as a part of this call: see [`ServiceBroker::call`].
-    pub fn call<'a, R>(
-        &'a self,
-        action: &'a str,
-        params: impl Serialize + Send + Sync + 'static,
-    ) -> Call<'a, R> {
-        Call::new(action, Payload::new(params)).within(self)
-    }
-
-    /// Emits an event as a part of this call: see [`ServiceBroker::emit`].
-    pub fn emit<'a>(
-        &'a self,
-        event: &'a str,
-        data: impl Serialize + Send + Sync + 'static,
-    ) -> Emit<'a> {
-        Emit::new(event, Payload::new(data), EventKind::Emit).within(self)
-    }
-
-    /// Sends an event to every listener: see [`ServiceBroker::broadcast`].
-    pub fn broadcast<'a>(
-        &'a self,
-        event: &'a str,
-        data: impl Serialize + Send + Sync + 'static,
-    ) -> Emit<'a> {
-        Emit::new(event, Payload::new(data), EventKind::Broadcast).within(self)
-    }
-
-    /// Sends an event to every listener of this node.
-    pub fn broadcast_local<'a>(
-        &'a self,
-        event: &'a str,
-        data: impl Serialize + Send + Sync + 'static,
-    ) -> Emit<'a> {
-        Emit::new(event, Payload::new(data), EventKind::BroadcastLocal).within(self)
     }
 
     pub(crate) fn extra(&self) -> &Extra {
@@ -614,13 +493,6 @@ impl Context {
     fn lock_meta(&self) -> std::sync::MutexGuard<'_, Object> {
         lock(&self.0.meta)
     }
-}
-
-#[cold]
-fn taken() -> Error {
-    Error::internal(
-        "the params were taken already: a handler can take them once, so ask for one type that has all members",
-    )
 }
 
 impl fmt::Debug for Context {
