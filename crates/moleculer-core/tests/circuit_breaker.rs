@@ -28,11 +28,16 @@ fn breaker() -> CircuitBreakerOptions {
     CircuitBreakerOptions::new().threshold(0.5).min_request_count(4).half_open_time(HALF_OPEN)
 }
 
-/// Fails with the code that it is asked for; 0 succeeds, 1 never ends.
+/// Fails with the code that it is asked for; 0 succeeds, 1 never ends, 2
+/// takes its time.
 async fn answer(Params(code): Params<i64>) -> Result<i64> {
     match code {
         0 => Ok(0),
         1 => std::future::pending().await,
+        2 => {
+            sleep(LATER * 2).await;
+            Ok(2)
+        }
         code => Err(Error::server(code, "ASKED", "as asked")),
     }
 }
@@ -139,6 +144,34 @@ async fn one_call_at_a_time_tries_a_half_open_circuit() {
     sleep(LATER).await;
     assert_eq!(call(&broker, 0).await, 0);
     assert_eq!(told.names(), ["half-opened", "closed"]);
+    broker.stop().await.expect("stops");
+}
+
+/// What began before the circuit opened is no news when it ends.
+#[tokio::test(start_paused = true)]
+async fn a_late_failure_leaves_a_half_open_circuit_as_it_is() {
+    let broker = start(local().circuit_breaker(breaker()).service(shop(|action| action))).await;
+    let (told, _listening) = Told::of(&broker);
+    let late = broker.call::<i64>("shop.answer", 1).timeout(LATER * 2).into_future();
+    let late = tokio::spawn(late);
+    calls(&broker, [500; 4]).await;
+    sleep(LATER).await;
+    assert_eq!(told.names(), ["opened", "half-opened"]);
+    assert_eq!(late.await.expect("no panic").expect_err("times out").code(), 504);
+    assert_eq!(told.take(), Vec::<Json>::new());
+    assert_eq!(call(&broker, 0).await, 0, "the next one is the probe");
+    assert_eq!(told.names(), ["closed"]);
+    broker.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_was_taken_for_lost_still_closes_the_circuit() {
+    let broker = start(local().circuit_breaker(breaker()).service(shop(|action| action))).await;
+    let (told, _listening) = Told::of(&broker);
+    calls(&broker, [500; 4]).await;
+    sleep(LATER).await;
+    assert_eq!(call(&broker, 2).await, 0);
+    assert_eq!(told.names(), ["opened", "half-opened", "half-opened", "closed"]);
     broker.stop().await.expect("stops");
 }
 

@@ -11,13 +11,13 @@ use std::{
 };
 
 use moleculer_core::{
-    Action, BrokerBuilder, Context, Error, InProcessNetwork, IntoService, Params, Result,
-    RetryPolicy, Service, ServiceBroker, State, Value, Visibility,
+    Action, BrokerBuilder, BulkheadOptions, Context, Error, InProcessNetwork, IntoService, Params,
+    Result, RetryPolicy, Service, ServiceBroker, State, Value, Visibility,
 };
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
-use self::support::{local, node};
+use self::support::{eventually, local, node};
 
 /// Fails until it was called often enough, and notes each call.
 #[derive(Clone, Default)]
@@ -188,6 +188,54 @@ async fn the_caller_retries_by_the_published_policy_and_the_callee_does_not() {
     callees[0].call::<u32>("flaky.work", params()).await.expect_err("always fails");
     assert_eq!(states.each_ref().map(Flaky::calls), [4, 0]);
     for broker in callees.iter().chain([&caller]) {
+        broker.stop().await.expect("stops");
+    }
+}
+
+/// Time limit, queue and policy of one action, which another node publishes.
+#[tokio::test(start_paused = true)]
+async fn attempts_that_time_out_in_a_queue_leave_it_and_keep_their_request_id() {
+    type Runs = Arc<Mutex<Vec<(String, String)>>>;
+    async fn work(
+        ctx: Context,
+        Params(who): Params<String>,
+        State((gate, runs)): State<(Arc<Semaphore>, Runs)>,
+    ) -> Result<String> {
+        let request_id = ctx.request_id().to_string();
+        runs.lock().expect("no panic").push((who.clone(), request_id));
+        if who == "first" {
+            gate.acquire().await.expect("never closed").forget();
+        }
+        Ok(who)
+    }
+    let (gate, runs) = (Arc::new(Semaphore::new(0)), Runs::default());
+    let action = Action::new("work", work)
+        .timeout(Duration::from_millis(40))
+        .retry(RetryPolicy::new().retries(2).delay(Duration::ZERO))
+        .bulkhead(BulkheadOptions::new().concurrency(1).max_queue_size(1));
+    let service = Service::builder("t").with_state((gate.clone(), runs.clone())).action(action);
+    let network = InProcessNetwork::default();
+    let caller = start(node(&network, "a")).await;
+    let callee = start(node(&network, "b").service(service)).await;
+    caller.wait_for_services(["t"], Duration::from_secs(5)).await.expect("found");
+
+    let first = caller.call::<String>("t.work", "first").timeout(Duration::from_secs(10));
+    let first = tokio::spawn(first.into_future());
+    eventually("the first runs", || runs.lock().expect("no panic").len() == 1).await;
+    let started = Instant::now();
+    let second = caller.call::<String>("t.work", "second").request_id("second-request");
+    let second = tokio::spawn(second.into_future());
+    // Two attempts have waited for nothing. Had they stayed in the queue, it
+    // would be full for the third.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.add_permits(1);
+    assert_eq!(second.await.expect("no panic").expect("the third runs"), "second");
+    assert_eq!(started.elapsed().as_millis(), 100);
+    assert_eq!(first.await.expect("no panic").expect("it had the time"), "first");
+    let runs = runs.lock().expect("no panic").clone();
+    let second = ("second".to_owned(), "second-request".to_owned());
+    assert_eq!(runs[1..], [second], "of three attempts one reached the handler");
+    for broker in [&caller, &callee] {
         broker.stop().await.expect("stops");
     }
 }
