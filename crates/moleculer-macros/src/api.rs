@@ -59,7 +59,7 @@ pub(crate) fn of_trait(
     let steps = read.steps;
     item.items.push(parse_quote_spanned! {Span::mixed_site()=>
         #[doc(hidden)]
-        fn a_trait_with_the_service_attribute(
+        fn put_the_service_attribute_on_this_trait(
             state: &::std::sync::Arc<Self>,
             change: fn(#root::ServiceBuilder<()>) -> #root::ServiceBuilder<()>,
         ) -> #root::ServiceBuilder<::std::sync::Arc<Self>>
@@ -154,7 +154,7 @@ pub(crate) fn of_impl(
     let calls = options.builder_calls(&root);
     // Another trait is an error there, which names the function.
     let begin = quote_spanned! {hygienic(path.span())=>
-        <Self as #path>::a_trait_with_the_service_attribute(&state, |service| service #calls)
+        <Self as #path>::put_the_service_attribute_on_this_trait(&state, |service| service #calls)
     };
     let (steps, params) = (read.steps, read.params);
     let steps = quote_spanned! {Span::mixed_site()=>

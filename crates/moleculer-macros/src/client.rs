@@ -3,8 +3,8 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{
-    Attribute, GenericArgument, Generics, Ident, LitStr, Path, PathArguments, Result, ReturnType,
-    Type, Visibility, ext::IdentExt,
+    Attribute, Error, GenericArgument, Generics, Ident, ImplItem, ItemImpl, LitStr, Path,
+    PathArguments, Result, ReturnType, Type, Visibility, ext::IdentExt,
 };
 
 use crate::{
@@ -34,6 +34,7 @@ impl ClientMethod {
         params: Option<&Ident>,
         around: &Surroundings<'_>,
     ) -> Result<Self> {
+        check_name(&method.name)?;
         let root = around.root;
         let (mut inputs, value, mut bounds) = arguments(method, params, around)?;
         let stream = stream_of(&method.args) == Some(false);
@@ -55,7 +56,7 @@ impl ClientMethod {
         let tokens = quote_spanned! {hygienic(name.span())=>
             #(#cfg)*
             #(#docs)*
-            pub fn #name #generics (&self #(, #inputs)*) -> #root::Call<'_, #result, #error>
+            pub fn #name #generics (&self #(, #inputs)*) -> #root::Call<'a, #result, #error>
             #where_clause
             {
                 self.calls.call(#action, #full, #value) #with_stream
@@ -63,6 +64,17 @@ impl ClientMethod {
         };
         Ok(Self { cfg: cfg.clone(), action: action.clone(), tokens })
     }
+}
+
+/// What every client has.
+fn check_name(method: &Ident) -> Result<()> {
+    if method != "new" && method != "named" {
+        return Ok(());
+    }
+    let message = format!(
+        "a client has a `{method}` already; give the method another name and the action this one, as in `#[action(name = \"{method}\")]`"
+    );
+    Err(Error::new(method.span(), message))
 }
 
 /// The documentation of the method, or the little that is known.
@@ -205,6 +217,18 @@ pub(crate) fn client_struct(
 
             #(#methods)*
         }
+    }
+}
+
+/// A method of the block that would stand where [`client_method`] does.
+pub(crate) fn check_client_method(block: &ItemImpl, errors: &mut Vec<Error>) {
+    let methods = block.items.iter().filter_map(|item| match item {
+        ImplItem::Fn(method) => Some(&method.sig.ident),
+        _ => None,
+    });
+    for method in methods.filter(|method| *method == "client" && block.generics.params.is_empty()) {
+        let message = "`client` makes the client of this service; give the method another name, or define no client with `client = false`";
+        errors.push(Error::new(method.span(), message));
     }
 }
 

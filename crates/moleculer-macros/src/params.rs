@@ -1,7 +1,7 @@
 //! The struct of an action's or event's named arguments.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Error, Ident, LitStr, Path, Result, ext::IdentExt, spanned::Spanned};
 
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     block::Surroundings,
     method::Method,
     names::Names,
+    serde_names::Member,
     span::hygienic,
 };
 
@@ -42,7 +43,8 @@ impl ParamsStruct {
             format_ident!("{}{method_name}Params", names.type_name, span = method.name.span());
         let fields = args.iter().map(|arg| field(arg, names));
         let fields = fields.collect::<Result<Vec<_>>>()?;
-        let known = args.iter().map(|arg| {
+        let by_type = args.iter().filter(|arg| Member::of(arg, None).is_read_as_its_type());
+        let known = by_type.map(|arg| {
             let ty = names.outside(&arg.ty, "")?;
             Ok(quote_spanned! {hygienic(arg.ty.span())=>
                 const _: fn() = #root::__private::named_argument::<#ty>;
@@ -56,23 +58,24 @@ impl ParamsStruct {
         // What is wrong with all of it is told at the method.
         let place = Span::call_site().located_at(method.name.span());
         let tokens = quote_spanned! {place=>
-                #(#cfg)*
-                #[doc = #doc]
-                #[derive(
-                    ::std::clone::Clone, ::std::fmt::Debug,
-                    #root::__private::serde::Serialize, #root::__private::serde::Deserialize,
-                )]
-                #[serde(crate = #serde)]
-                #(#rename_all)*
-                #[allow(
-                    dead_code, missing_docs, private_interfaces, unreachable_pub, unnameable_types,
-                    non_snake_case,
-                    reason = "what is wrong with it is told at the method"
-                )]
-                #visibility struct #name { #(#fields),* }
-
+            // Before the derives, which have more to say about the same.
             #(#cfg)*
             const _: () = { #known };
+
+            #(#cfg)*
+            #[doc = #doc]
+            #[derive(
+                ::std::clone::Clone, ::std::fmt::Debug,
+                #root::__private::serde::Serialize, #root::__private::serde::Deserialize,
+            )]
+            #[serde(crate = #serde)]
+            #(#rename_all)*
+            #[allow(
+                dead_code, missing_docs, private_interfaces, unreachable_pub, unnameable_types,
+                non_snake_case,
+                reason = "what is wrong with it is told at the method"
+            )]
+            #visibility struct #name { #(#fields),* }
         };
         Ok(Some(Self { name, tokens }))
     }
@@ -81,12 +84,8 @@ impl ParamsStruct {
 fn field(arg: &NamedArg, names: &Names) -> Result<TokenStream> {
     let NamedArg { name, ty, attrs } = arg;
     let ty = names.outside(ty, "take `Params<T>` with a type of your own")?;
-    let told = |attr: &&syn::Attribute| {
-        let text = attr.to_token_stream().to_string();
-        ["skip", "with", "flatten"].iter().any(|word| text.contains(word))
-    };
     // Absent for the callee, as for validators, which take null for a value.
-    let skip = (is_option(&arg.ty) && !attrs.iter().any(|attr| told(&attr)))
+    let skip = (is_option(&arg.ty) && !Member::of(arg, None).written_as_told)
         .then(|| quote!(#[serde(skip_serializing_if = "::std::option::Option::is_none")]));
     Ok(quote!(#(#attrs)* #skip pub #name: #ty))
 }

@@ -12,6 +12,8 @@ pub(crate) struct Member {
     /// Whether it is written as its type says.
     pub(crate) as_its_type: bool,
     pub(crate) skipped: bool,
+    /// Whether an attribute says how it is written, or when not.
+    pub(crate) written_as_told: bool,
     /// Whether its own members stand in its place.
     pub(crate) flattened: bool,
 }
@@ -24,6 +26,7 @@ impl Member {
             may_be_absent: is_option(&arg.ty),
             as_its_type: true,
             skipped: false,
+            written_as_told: false,
             flattened: false,
         };
         for attr in arg.attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
@@ -33,8 +36,15 @@ impl Member {
         member
     }
 
+    /// Whether its type has to be one that serde can read.
+    pub(crate) const fn is_read_as_its_type(&self) -> bool {
+        self.as_its_type && !self.skipped
+    }
+
     fn take(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
         let key = meta.path.get_ident().map(Ident::to_string).unwrap_or_default();
+        self.written_as_told |= key.starts_with("skip")
+            || ["with", "serialize_with", "deserialize_with", "flatten"].contains(&&*key);
         match key.as_str() {
             "rename" if meta.input.peek(Token![=]) => {
                 self.name = meta.value()?.parse::<LitStr>()?.value();
@@ -125,5 +135,10 @@ mod tests {
         assert_eq!((sides.name.as_str(), sides.as_its_type), ("b", false));
         assert!(member(vec![parse_quote!(#[serde(bound(serialize = "T: X"), flatten)])]).flattened);
         assert!(member(vec![parse_quote!(#[serde(skip)])]).skipped);
+        let told = |attr: Attribute| member(vec![attr]).written_as_told;
+        assert!(told(parse_quote!(#[serde(skip_serializing_if = "is_none")])));
+        assert!(told(parse_quote!(#[serde(default, serialize_with = "x")])));
+        assert!(!told(parse_quote!(#[serde(rename = "withSkipped")])));
+        assert!(!told(parse_quote!(#[doc = "skipped with what is flatten"])));
     }
 }

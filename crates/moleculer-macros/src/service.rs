@@ -8,7 +8,7 @@ use crate::{
     api,
     args::last_name,
     block::{Block, Function, Surroundings},
-    client::{client_method, client_name, client_struct},
+    client::{check_client_method, client_method, client_name, client_struct},
     names::{Names, lower_camel},
     options::ServiceOptions,
     span::hygienic,
@@ -95,6 +95,9 @@ fn of_type(mut block: ItemImpl, options: &ServiceOptions, errors: &mut Vec<Error
     };
     let glue = into_service(&block, &begin, &steps, &root);
     let params = read.params;
+    if around.client {
+        check_client_method(&block, errors);
+    }
     let client = around.client.then(|| {
         let client = client_name(options.client.name.as_ref(), &type_name);
         let new =
@@ -169,6 +172,19 @@ mod tests {
         let expanded = expand(quote!(crate = ::elsewhere), block).to_string();
         assert!(expanded.contains(":: elsewhere :: Service :: builder"), "{expanded}");
         assert!(!expanded.contains("moleculer"), "{expanded}");
+    }
+
+    #[test]
+    fn the_client_has_what_others_can_call() {
+        let block = quote! { impl Posts {
+            #[action] async fn get(&self) -> Result<()> { Ok(()) }
+            #[action(visibility = "protected")] async fn find(&self) -> Result<()> { Ok(()) }
+            #[action(visibility = "private")] async fn secret(&self) -> Result<()> { Ok(()) }
+        } };
+        let expanded = expand(TokenStream::new(), block).to_string();
+        let (_, client) = expanded.split_once("struct PostsClient").unwrap();
+        assert!(client.contains("fn get") && client.contains("fn find"), "{client}");
+        assert!(!client.contains("secret"), "{client}");
     }
 
     #[test]

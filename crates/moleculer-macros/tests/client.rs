@@ -63,6 +63,7 @@ impl Posts {
         /// Whether to write it large.
         #[serde(default)]
         upper_case: bool,
+        /// What to write with it; skipped if it is absent.
         title: Option<String>,
     ) -> Result<Post, PostError> {
         if id == 0 {
@@ -220,6 +221,23 @@ async fn a_client_can_call_a_service_of_another_name() -> Result<()> {
     broker.stop().await
 }
 
+/// Calls that are collected before they are made.
+#[tokio::test]
+async fn a_call_outlives_its_client() -> Result<()> {
+    let broker = broker(Posts).start().await?;
+    let mut calls = Vec::new();
+    for id in [1, 2] {
+        calls.push(Posts::client(&broker).get(id, false, None));
+    }
+    calls.push(PostsClient::new(&broker).named(format!("v{}.posts", 2)).get(3, false, None));
+    let mut ids = Vec::new();
+    for call in calls {
+        ids.extend(call.await.ok().map(|post| post.id));
+    }
+    assert_eq!(ids, [1, 2, 3]);
+    broker.stop().await
+}
+
 /// What a team publishes for its callers.
 #[service(name = "users", version = 1, crate = moleculer_core)]
 trait UsersApi {
@@ -288,6 +306,47 @@ async fn a_trait_is_a_client_and_its_implementation_a_service() -> Result<()> {
     let name = actions.iter().find(|row| row["name"] == "v1.users.name").expect("an action");
     assert_eq!(name["action"]["rest"], "GET /:id");
     assert_eq!(name["action"]["description"], "The name of a user.");
+    broker.stop().await
+}
+
+/// A type of others, which serde does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Seconds(u64);
+
+mod seconds {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Seconds;
+
+    pub(super) fn serialize<S: Serializer>(time: &Seconds, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u64(time.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Seconds, D::Error> {
+        u64::deserialize(d).map(Seconds)
+    }
+}
+
+struct Clocks;
+
+#[service(crate = moleculer_core)]
+impl Clocks {
+    #[action]
+    async fn set(
+        &self,
+        #[serde(with = "seconds")] to: Seconds,
+        #[serde(skip)] drift: Seconds,
+    ) -> Result<u64> {
+        Ok(to.0 + drift.0)
+    }
+}
+
+#[tokio::test]
+async fn members_are_read_as_their_attributes_say() -> Result<()> {
+    let broker = broker(Clocks).start().await?;
+    let set: u64 = broker.call("clocks.set", json!({"to": 5, "drift": 2})).await?;
+    assert_eq!(set, 5);
+    assert_eq!(Clocks::client(&broker).set(Seconds(7), Seconds(0)).await?, 7);
     broker.stop().await
 }
 

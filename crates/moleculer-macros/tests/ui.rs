@@ -10,6 +10,7 @@ fn diagnostics() {
     cases.pass("tests/ui/pass.rs");
     for case in [
         "argument_types",
+        "client_names",
         "duplicate_action",
         "hooks",
         "options",

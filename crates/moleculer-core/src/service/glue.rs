@@ -1,9 +1,9 @@
 //! What the output of `moleculer-macros` is made of.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::{AfterHook, ErrorHook, Handler, IntoService, Service, ServiceHandle};
 use crate::{Body, Context, Error, Result, ServiceBroker};
@@ -45,15 +45,18 @@ impl LifecycleArg for ServiceBroker {
 }
 
 /// A member of an action's params.
+///
+/// It asks for one trait of several, so that a type that has none of them is
+/// one error; the derives tell what else is missing.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a named argument of a handler",
     label = "no member of params",
-    note = "a named argument can be cloned, serialized and deserialized: derive `Clone`, `Debug`, `serde::Serialize` and `serde::Deserialize`",
-    note = "what is taken from the context is marked: `#[extract] name: {Self}`"
+    note = "what is taken from the context is marked: `#[extract] name: {Self}`",
+    note = "a named argument can be cloned, serialized and deserialized: derive `Clone`, `Debug`, `serde::Serialize` and `serde::Deserialize`"
 )]
 pub trait NamedArgument {}
 
-impl<T: Clone + fmt::Debug + Serialize + DeserializeOwned> NamedArgument for T {}
+impl<T: DeserializeOwned> NamedArgument for T {}
 
 /// Tells at the argument what it lacks.
 pub fn named_argument<T: NamedArgument>() {}

@@ -1,6 +1,6 @@
 //! What typed clients are made of.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{borrow::Cow, marker::PhantomData, sync::Arc};
 
 use moleculer_protocol::Payload;
 use serde::Serialize;
@@ -42,19 +42,22 @@ impl<'a> ClientCalls<'a> {
         Self { renamed: Some(renamed.collect()), ..self }
     }
 
-    /// Begins a call; `full` is the usual full name.
+    /// Begins a call, which may outlive the client; `full` is the usual full
+    /// name.
     pub fn call<R, E>(
         &self,
         action: &str,
         full: &'static str,
         params: impl Serialize + Send + Sync + 'static,
-    ) -> Call<'_, R, E> {
+    ) -> Call<'a, R, E> {
         let renamed = self.renamed.iter().flat_map(|names| names.iter());
-        let full =
-            renamed.into_iter().find(|(own, _)| *own == action).map_or(full, |(_, full)| full);
+        let name = match renamed.into_iter().find(|(own, _)| *own == action) {
+            Some((_, name)) => Cow::Owned(name.clone()),
+            None => Cow::Borrowed(full),
+        };
         let request = Request {
             via: Some(self.via),
-            action: full,
+            action: name,
             params: Payload::new(params),
             options: None,
         };

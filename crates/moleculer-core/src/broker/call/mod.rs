@@ -4,6 +4,7 @@ mod client;
 mod request;
 
 use std::{
+    borrow::Cow,
     fmt,
     marker::PhantomData,
     pin::Pin,
@@ -55,7 +56,8 @@ pub struct Call<'a, R, E = Error> {
 /// A call but for the type of its result.
 struct Request<'a> {
     via: Option<Via<'a>>,
-    action: &'a str,
+    /// A client that was given another name makes it anew for each call.
+    action: Cow<'a, str>,
     params: Payload,
     options: Option<Box<CallOptions>>,
 }
@@ -120,7 +122,7 @@ impl<'a, R> Call<'a, R> {
     }
 
     pub(crate) fn new(action: &'a str, params: Payload) -> Self {
-        let request = Request { via: None, action, params, options: None };
+        let request = Request { via: None, action: action.into(), params, options: None };
         Self { request, result: PhantomData }
     }
 }
@@ -173,8 +175,8 @@ impl<'a, R, E> Call<'a, R, E> {
         self
     }
 
-    pub(super) fn action(&self) -> &'a str {
-        self.request.action
+    pub(super) fn action(&self) -> &str {
+        &self.request.action
     }
 
     /// Takes options over, unless it has some.
@@ -359,7 +361,7 @@ impl Request<'_> {
         seen: Option<&Seen>,
     ) -> State {
         let request = CallRequest {
-            action: self.action.into(),
+            action: (*self.action).into(),
             params: std::mem::take(&mut self.params),
             options: self.options.take().map(|options| *options).unwrap_or_default(),
             parent: parent.cloned(),
@@ -380,7 +382,7 @@ impl Request<'_> {
     fn inherit(&mut self, broker: &ServiceBroker, parent: &Context) -> Result<()> {
         check_level(broker, parent)?;
         let asked = self.options.as_ref().and_then(|options| options.timeout);
-        if let Some(timeout) = parent.child_timeout(self.action, asked)? {
+        if let Some(timeout) = parent.child_timeout(&self.action, asked)? {
             self.options.get_or_insert_default().timeout = Some(timeout);
         }
         Ok(())
@@ -394,11 +396,11 @@ impl Request<'_> {
         let actions = broker.registry().actions.pin();
         let node = self.options.as_ref().and_then(|options| options.node.clone());
         let found = match &node {
-            None => actions.choose(self.action, || {
+            None => actions.choose(&self.action, || {
                 let meta = self.options.as_ref().map(|options| &options.meta);
                 Selection::of(&self.params, meta, parent)
             }),
-            Some(node) => actions.on_node(self.action, node),
+            Some(node) => actions.on_node(&self.action, node),
         };
         match found {
             Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
@@ -421,7 +423,7 @@ impl Request<'_> {
             },
             (Own::OfContext, None) => return State::Failed(None),
         };
-        match broker.registry().own_action(&instance, self.action) {
+        match broker.registry().own_action(&instance, &self.action) {
             Some(endpoint) => self.run_on(&endpoint, parent, keep),
             None => self.fail::<()>(broker, Lookup::Unknown, Some(broker.node_id())),
         }
@@ -451,14 +453,14 @@ impl Request<'_> {
         let error = match missed {
             Lookup::Invalid(error) => error,
             Lookup::Unavailable if node.is_none() => {
-                Error::about_action(ErrorKind::ServiceNotAvailable, self.action, None)
+                Error::about_action(ErrorKind::ServiceNotAvailable, &self.action, None)
             }
-            _ => Error::about_action(ErrorKind::ServiceNotFound, self.action, node),
+            _ => Error::about_action(ErrorKind::ServiceNotFound, &self.action, node),
         };
         let Some(handler) = &broker.inner().error_handler else {
             return State::Failed(Some(error));
         };
-        let info = ErrorInfo::Resolution { action: self.action, params: &self.params, node };
+        let info = ErrorInfo::Resolution { action: &self.action, params: &self.params, node };
         State::Running { running: Box::pin(ready(handler.handle(error, &info))), ctx: None }
     }
 }

@@ -67,7 +67,7 @@ impl CallRequest {
         }
         let mut request = Request {
             via: None,
-            action: &self.action,
+            action: (&*self.action).into(),
             params: self.params,
             options: Some(Box::new(self.options)),
         };
@@ -108,7 +108,8 @@ impl CallRequest {
         match find(broker, &action, node.as_ref(), &failed, &selection) {
             Lookup::Found(endpoint) => start_again(&endpoint, failed, params, options),
             missed => {
-                let request = Request { via: None, action: &action, params, options: None };
+                let request =
+                    Request { via: None, action: (&*action).into(), params, options: None };
                 request.fail(broker, missed, node.as_ref()).into_running()
             }
         }
