@@ -10,7 +10,7 @@ mod serializer;
 
 use std::{borrow::Cow, io, marker::PhantomData};
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde::{
     Serialize,
     de::{DeserializeOwned, DeserializeSeed},
@@ -26,7 +26,7 @@ use crate::format::{DecodeError, EncodeError, Owned};
 ///
 /// When the value's own `Serialize` fails or a map key is not text.
 pub fn to_writer<T: Serialize + ?Sized>(value: &T, out: &mut BytesMut) -> Result<(), EncodeError> {
-    let mut serializer = serde_json::Serializer::with_formatter(out.writer(), JavaScript);
+    let mut serializer = serde_json::Serializer::with_formatter(Out(out), JavaScript);
     value.serialize(&mut serializer).map_err(|error| EncodeError::new(error.to_string()))
 }
 
@@ -111,6 +111,26 @@ fn surrogate(input: &[u8], at: usize) -> Option<bool> {
 
 /// Prints numbers and bytes as JavaScript does.
 struct JavaScript;
+
+/// The `writer()` of `BytesMut`, without its loop and its limit around each of
+/// the many single characters.
+struct Out<'a>(&'a mut BytesMut);
+
+impl io::Write for Out<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn write_all(&mut self, text: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(text);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl serde_json::ser::Formatter for JavaScript {
     fn write_f32<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {

@@ -43,6 +43,9 @@ where
     deserializer.deserialize_map(PacketVisitor::<R> { kind, source, raw: PhantomData })
 }
 
+/// Stands in until the id is read; unlike an empty text it allocates nothing.
+const NO_ID: PacketId = PacketId::from_uuid_bytes([0; 16]);
+
 struct PacketVisitor<'de, R: RawPayload<'de>> {
     kind: PacketKind,
     source: R::Source,
@@ -135,7 +138,7 @@ fn request<'de, R: RawPayload<'de>, A: MapAccess<'de>>(
     source: R::Source,
 ) -> Result<RequestPacket, A::Error> {
     let (mut id, mut action) = (None, None);
-    let mut packet = RequestPacket::new(PacketId::from(""), "");
+    let mut packet = RequestPacket::new(NO_ID, Arc::<str>::default());
     while let Some(key) = members.next()? {
         let key = &*key;
         match key {
@@ -167,7 +170,7 @@ fn response<'de, R: RawPayload<'de>, A: MapAccess<'de>>(
 ) -> Result<ResponsePacket, A::Error> {
     let mut id = None;
     let mut packet = ResponsePacket {
-        id: PacketId::from(""),
+        id: NO_ID,
         meta: Object::new(),
         headers: None,
         success: false,
