@@ -146,6 +146,19 @@ async fn an_unreachable_node_does_not_hold_up_the_start() {
 }
 
 #[tokio::test]
+async fn a_listed_node_that_starts_a_little_later() {
+    let port = Port::new();
+    let b = Node::start("b", quiet().urls([port.url("a")])).await;
+    // It hears of nobody: only `b` can begin, and no round of gossip comes.
+    let a = Node::start("a", quiet().port(port.number)).await;
+    b.knows("a").await;
+    assert_eq!(b.echo("a", "x").await.unwrap(), "x");
+    a.knows("b").await;
+    b.stop().await;
+    a.stop().await;
+}
+
+#[tokio::test]
 async fn the_own_entry_of_a_list_tells_the_port() {
     let (first, second) = (Port::new(), Port::new());
     let urls = [first.url("a"), second.url("b")];
