@@ -43,7 +43,7 @@ pub use self::{
         TrackingOptions, TransitOptions, strict,
     },
     context::{Context, EventKind},
-    discoverer::{Discoverer, DynDiscoverer, LocalDiscoverer},
+    discoverer::{Discoverer, DynDiscoverer, LocalDiscoverer, LocalOptions},
     error::{Error, ErrorKind, ErrorRegenerator, Result},
     host::{Delivery, Flow, Host, HostApi, NodeView, PeerAddress},
     middleware::{

@@ -23,6 +23,7 @@ use crate::{
     Result, RetryPolicy, Service, Validator, Value,
     cacher::{DynCacher, IntoCacher},
     config::{Millis, log_is_shown},
+    discoverer::LocalOptions,
     internal,
     middleware::{ErrorHandler, Hooks, Middlewares, builtin},
     random::{IdSource, UidGenerator},
@@ -357,6 +358,11 @@ impl BrokerBuilder {
             ),
             (None, None) => None,
         };
+        let discoverer = LocalOptions::from_choice(options.registry.discoverer.as_ref())
+            .map_err(|error| places.locate("registry.discoverer", error))?;
+        if options.disable_balancer {
+            options.disable_balancer = balances(transporter.as_deref());
+        }
         let serializer = match (self.serializer, &options.serializer) {
             (Some(serializer), _) => serializer,
             (None, Some(choice)) => (self.plugins.make_serializer(choice))
@@ -439,7 +445,7 @@ impl BrokerBuilder {
         });
         let broker = ServiceBroker(inner);
         if let Some(transporter) = transporter {
-            let transit = Transit::new(transporter, serializer, &broker);
+            let transit = Transit::new(transporter, serializer, &discoverer, &broker);
             broker.0.transit.get_or_init(|| transit);
         }
         for service in services {
@@ -495,6 +501,19 @@ fn warn_of_no_effect(options: &BrokerOptions) {
 
 fn default_node_id() -> String {
     format!("{}-{}", system::hostname().to_lowercase(), std::process::id())
+}
+
+/// Whether the medium can choose in the place of the broker.
+fn balances(transporter: Option<&dyn DynTransporter>) -> bool {
+    let balanced = transporter.is_some_and(|transporter| transporter.capabilities().balanced);
+    if !balanced {
+        let transporter = transporter.map_or("none", DynTransporter::name);
+        tracing::warn!(
+            transporter,
+            "`disableBalancer` has no effect: this transporter cannot balance, so the broker does"
+        );
+    }
+    balanced
 }
 
 /// Some serializers carry one protocol alone.

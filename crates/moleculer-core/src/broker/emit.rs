@@ -8,7 +8,9 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, join_all};
-use moleculer_protocol::{EventPacket, NodeId, Object, PacketId, Payload, Value};
+use moleculer_protocol::{
+    EventPacket, NodeId, Object, PacketId, Payload, Target as PacketTarget, Value,
+};
 
 use super::{ServiceBroker, Tasks, call::Via, lifecycle::Phase};
 use crate::{
@@ -225,6 +227,20 @@ impl Sent {
         let groups = self.groups.as_deref();
         let mut running = Deliveries::new();
         match self.kind {
+            EventKind::Emit if broker.options().disable_balancer => {
+                let (shared, own) = events.shared_groups(&self.event, groups);
+                if !own.is_empty() {
+                    let chosen = events.choose_local(&self.event, Some(&own), &self.selection())?;
+                    running.extend(self.deliver_to(chosen, self.kind));
+                }
+                let id = broker.new_id();
+                let packets = shared.into_iter().map(|group| {
+                    let target =
+                        PacketTarget::Event { group: group.clone(), event: self.event.clone() };
+                    (target, Some(vec![group]), id.clone())
+                });
+                running.extend(self.publish(broker, &id, packets));
+            }
             EventKind::Emit => {
                 let sent = self.sent_as(self.kind);
                 let mut remote: Vec<(NodeId, Vec<Arc<str>>)> = Vec::new();
@@ -239,15 +255,18 @@ impl Sent {
                         }
                     }
                 }
-                let packets = remote.into_iter().map(|(node, groups)| (node, Some(groups)));
-                running.extend(self.publish(broker, packets));
+                let packets = remote.into_iter().map(|(node, groups)| {
+                    (PacketTarget::Node(node), Some(groups), broker.new_id())
+                });
+                running.extend(self.publish(broker, &broker.new_id(), packets));
             }
             EventKind::Broadcast => {
                 let nodes = events.remote_nodes(&self.event, groups);
                 let groups = self.groups.as_ref().map(|groups| groups.to_vec());
-                running.extend(
-                    self.publish(broker, nodes.into_iter().map(|node| (node, groups.clone()))),
-                );
+                let packets = nodes
+                    .into_iter()
+                    .map(|node| (PacketTarget::Node(node), groups.clone(), broker.new_id()));
+                running.extend(self.publish(broker, &broker.new_id(), packets));
                 running.extend(self.deliver_all(broker, EventKind::BroadcastLocal));
             }
             EventKind::BroadcastLocal => running.extend(self.deliver_all(broker, self.kind)),
@@ -331,11 +350,13 @@ impl Sent {
         Extra { headers: self.headers.clone(), ..Extra::default() }
     }
 
-    /// One packet for each node.
+    /// Sends packets, each with its groups and its id; `root` is the request's
+    /// id if no context sends them.
     fn publish(
         &self,
         broker: &ServiceBroker,
-        packets: impl Iterator<Item = (NodeId, Option<Vec<Arc<str>>>)>,
+        root: &PacketId,
+        packets: impl Iterator<Item = (PacketTarget, Option<Vec<Arc<str>>>, PacketId)>,
     ) -> Deliveries {
         let Some(transit) = broker.transit() else {
             return Vec::new();
@@ -343,10 +364,9 @@ impl Sent {
         let Origin::Here(parent) = &self.origin else {
             return Vec::new();
         };
-        let root = broker.new_id();
-        let packets = packets.map(|(node, groups)| {
+        let packets = packets.map(|(target, groups, id)| {
             let packet = EventPacket {
-                id: Some(broker.new_id()),
+                id: Some(id),
                 event: self.event.clone(),
                 data: self.data.clone(),
                 groups,
@@ -359,7 +379,7 @@ impl Sent {
                 request_id: Some(parent.as_ref().map_or_else(|| root.clone(), Context::request_id)),
                 caller: parent.as_ref().map(Context::service_name),
             };
-            Route::Away(transit.clone().send_event(node, packet))
+            Route::Away(transit.clone().send_event(target, packet))
         });
         packets.collect()
     }

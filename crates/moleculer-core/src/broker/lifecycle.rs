@@ -204,6 +204,9 @@ impl ServiceBroker {
             transit.send_local_info().await;
         }
         self.peers_have_heard().await;
+        if let Some(transit) = self.transit() {
+            transit.leave_shares().await;
+        }
         tokio::time::sleep(*self.0.options.registry.stop_delay).await;
     }
 

@@ -42,7 +42,7 @@ use crate::{
     health,
     middleware::{ErrorHandler, Hooks, Middlewares},
     random::IdSource,
-    registry::{Change, Registry},
+    registry::{ActionEndpoint, Change, Registry},
     service::CarriedOptions,
     sync::lock,
     transit::Transit,
@@ -238,6 +238,15 @@ impl ServiceBroker {
 
     pub(crate) fn new_id(&self) -> PacketId {
         self.0.ids.next()
+    }
+
+    /// The endpoint for calls whose node the medium chooses.
+    pub(crate) fn any_node(&self, one: &ActionEndpoint) -> ActionEndpoint {
+        let request = self
+            .transit()
+            .map(Transit::request_fn)
+            .unwrap_or_else(|| Arc::new(|_| Box::pin(std::future::ready(Err(stopped())))));
+        self.0.registry.any_node(one, &request)
     }
 
     /// Tells services of this node, and those who wait, what changed.

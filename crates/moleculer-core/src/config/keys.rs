@@ -33,49 +33,14 @@ pub(super) const ONLY_IN_CODE: &[(&str, &str)] = &[
 
 /// Keys of the reference that this version cannot honour. Ignoring them would
 /// hide that a feature is off.
-pub(super) const NOT_SUPPORTED: &[(&str, Meaning)] = &[
-    ("disableBalancer", Meaning::Nothing),
-    ("metrics", Meaning::Switch),
-    ("registry.discoverer", Meaning::Name("Local")),
-    ("tracing", Meaning::Switch),
-];
+pub(super) const NOT_SUPPORTED: &[&str] = &["metrics", "tracing"];
 
-/// What happens anyway, so that it may be said.
-#[derive(Clone, Copy)]
-pub(super) enum Meaning {
-    /// Only a value that is false in JavaScript.
-    Nothing,
-    /// An object whose `enabled` is not true.
-    Switch,
-    /// The plug-in of this name; `true` stands for the default, which it is.
-    Name(&'static str),
-}
-
-impl Meaning {
-    fn holds(self, value: &Value) -> bool {
-        let holds = match (self, value) {
-            (Self::Switch, Value::Object(part)) => {
-                !part.get("enabled").is_some_and(Value::is_truthy)
-            }
-            (Self::Name(_), Value::Bool(flag)) => *flag,
-            (Self::Name(name), Value::String(given)) => given.eq_ignore_ascii_case(name),
-            (Self::Name(name), Value::Object(choice)) => {
-                let given = choice.get("type").and_then(Value::as_str);
-                let options = choice.get("options").and_then(Value::as_object);
-                given.is_some_and(|given| given.eq_ignore_ascii_case(name))
-                    && options.is_none_or(Object::is_empty)
-            }
-            _ => false,
-        };
-        holds || !value.is_truthy()
-    }
-
-    fn default(self) -> Value {
-        match self {
-            Self::Nothing => Value::Null,
-            Self::Switch => Object::from([("enabled", false)]).into(),
-            Self::Name(name) => name.into(),
-        }
+/// Whether a part is switched off, which may be said: an object whose
+/// `enabled` is not true, or nothing that counts.
+fn is_off(part: &Value) -> bool {
+    match part {
+        Value::Object(part) => !part.get("enabled").is_some_and(Value::is_truthy),
+        other => !other.is_truthy(),
     }
 }
 
@@ -87,16 +52,11 @@ pub(super) fn sort_out(options: &mut Object) -> Result<Vec<&'static str>, Proble
             return Err(Problem::new(key, format!("this is a function; set it with `{setter}`")));
         }
     }
-    for (path, meaning) in NOT_SUPPORTED {
-        let Some(value) = take(options, path).filter(|value| !meaning.holds(value)) else {
+    for path in NOT_SUPPORTED {
+        let Some(value) = options.remove(path).filter(|value| !is_off(value)) else {
             continue;
         };
-        let message = match meaning {
-            Meaning::Name(name) => {
-                format!("this is not supported yet; remove it, or write \"{name}\"")
-            }
-            _ => "this is not supported yet; remove it".to_owned(),
-        };
+        let message = "this is not supported yet; remove it".to_owned();
         let enabled = value.as_object().is_some_and(|part| part.contains_key("enabled"));
         let path = if enabled { format!("{path}.enabled") } else { (*path).to_owned() };
         return Err(Problem { path, message });
@@ -126,34 +86,13 @@ pub(super) fn all(defaults: &BrokerOptions) -> Object {
     if let Value::Object(policies) = policies.into() {
         known.merge(policies);
     }
-    for (path, meaning) in NOT_SUPPORTED {
-        put(&mut known, path, meaning.default());
+    for part in NOT_SUPPORTED {
+        known.insert(*part, Object::from([("enabled", false)]));
     }
     for key in ONLY_JAVASCRIPT {
         known.insert(*key, Value::Null);
     }
     known
-}
-
-fn put(known: &mut Object, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => drop(known.insert(path, value)),
-        Some((section, key)) => {
-            if let Some(Value::Object(section)) = known.get_mut(section) {
-                section.insert(key, value);
-            }
-        }
-    }
-}
-
-fn take(options: &mut Object, path: &str) -> Option<Value> {
-    match path.split_once('.') {
-        None => options.remove(path),
-        Some((section, key)) => match options.get_mut(section) {
-            Some(Value::Object(section)) => section.remove(key),
-            _ => None,
-        },
-    }
 }
 
 /// `null` is JavaScript's way to switch something off: it reads as the empty

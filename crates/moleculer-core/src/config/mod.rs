@@ -63,10 +63,9 @@ use crate::{BulkheadOptions, CircuitBreakerOptions, Result, RetryPolicy};
 /// `errorHandler`, `errorRegenerator`, `uidGenerator`. In a configuration they
 /// are an error, and so are the schemas that `internalServices` may hold there.
 ///
-/// An error as well, until they are supported: `disableBalancer`, `metrics`,
-/// `tracing`, `registry.discoverer`. Values that mean
-/// what is done anyway are taken: those that switch the part off, `true` and
-/// `"Fastest"` as the validator, `"Local"` as the discoverer.
+/// An error as well, until they are supported: `metrics`, `tracing`. Values that
+/// mean what is done anyway are taken: those that switch the part off, `true`
+/// and `"Fastest"` as the validator.
 ///
 /// `null` switches off what it is given for: it reads as `false`, 0 or empty.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -111,6 +110,10 @@ pub struct BrokerOptions {
     pub heartbeat_timeout: Seconds,
     /// Longest wait for dependencies, in ms; 0 for ever. Default: 0.
     pub dependency_timeout: Millis,
+    /// Whether the medium chooses who gets a call or an event, where it can:
+    /// see [`TransporterCapabilities::balanced`](crate::TransporterCapabilities::balanced).
+    /// Elsewhere this is false again, with a warning. Default: false.
+    pub disable_balancer: bool,
     /// Options of the registry.
     pub registry: RegistryOptions,
     /// Options of the transit.
@@ -166,6 +169,10 @@ pub struct RegistryOptions {
     pub strategy_options: Object,
     /// Whether this node's own actions are preferred. Default: true.
     pub prefer_local: bool,
+    /// How to find other nodes: `Local`, or `{type, options}` with
+    /// [`LocalOptions`](crate::LocalOptions); a medium that finds nodes by
+    /// itself goes before it. Default: `Local`.
+    pub discoverer: Option<Value>,
     /// Time between other nodes having heard that the services are taken back
     /// and stopping them, in ms, so that late calls are answered. Default: 100.
     pub stop_delay: Millis,
@@ -213,6 +220,7 @@ impl Default for BrokerOptions {
             heartbeat_interval: Seconds(Duration::from_secs(10)),
             heartbeat_timeout: Seconds(Duration::from_secs(30)),
             dependency_timeout: Millis::default(),
+            disable_balancer: false,
             registry: RegistryOptions::default(),
             transit: TransitOptions::default(),
             internal_services: true,
@@ -239,6 +247,7 @@ impl Default for RegistryOptions {
             strategy: None,
             strategy_options: Object::new(),
             prefer_local: true,
+            discoverer: None,
             stop_delay: Millis(Duration::from_millis(100)),
         }
     }

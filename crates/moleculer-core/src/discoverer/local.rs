@@ -6,31 +6,107 @@ use std::{
     time::Duration,
 };
 
-use moleculer_protocol::{HeartbeatPacket, NodeId, Packet, PacketBody, PacketKind, Topic};
+use moleculer_protocol::{HeartbeatPacket, NodeId, Packet, PacketBody, PacketKind, Topic, Value};
+use serde::{Deserialize, Serialize};
 
 use super::Discoverer;
-use crate::{NodeView, Result, host::Host};
+use crate::{Error, NodeView, Result, Seconds, config::strict, host::Host};
 
 /// Time that other nodes get to answer the first DISCOVER.
 const ANSWERS: Duration = Duration::from_millis(500);
 /// Time between looks for nodes that are gone for good.
 const CLEAN: Duration = Duration::from_secs(60);
-/// Age at which an offline node is forgotten.
-const FORGET: Duration = Duration::from_secs(600);
 
 /// Nodes ask with DISCOVER, tell with INFO, and show life with HEARTBEAT.
 #[derive(Debug)]
 pub struct LocalDiscoverer {
     interval: Duration,
     timeout: Duration,
+    /// Whether silence means that a node is gone.
+    checks: bool,
+    /// Silence after which a node that is gone is forgotten.
+    forget: Option<Duration>,
     host: OnceLock<Host>,
 }
 
+/// Options of the discoverer `Local`, as a configuration has them at
+/// `registry.discoverer.options`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LocalOptions {
+    /// Time between heartbeats, in s; 0 for none. Default: that of the broker.
+    pub heartbeat_interval: Option<Seconds>,
+    /// Silence after which a node counts as gone, in s. Default: that of the
+    /// broker.
+    pub heartbeat_timeout: Option<Seconds>,
+    /// Whether silent nodes stay. Default: false.
+    pub disable_heartbeat_checks: bool,
+    /// Whether nodes that are gone are remembered for ever; no more than 1000
+    /// are. Default: false.
+    pub disable_offline_node_removing: bool,
+    /// Silence after which a node that is gone is forgotten, in s; `null` and 0
+    /// for never. Default: 600.
+    pub clean_offline_nodes_timeout: Option<Seconds>,
+}
+
+impl Default for LocalOptions {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval: None,
+            heartbeat_timeout: None,
+            disable_heartbeat_checks: false,
+            disable_offline_node_removing: false,
+            clean_offline_nodes_timeout: Some(Seconds(Duration::from_secs(600))),
+        }
+    }
+}
+
+impl LocalOptions {
+    /// Reads the option `registry.discoverer`.
+    pub(crate) fn from_choice(choice: Option<&Value>) -> Result<Self> {
+        let (name, options) = match choice {
+            None | Some(Value::Null | Value::Undefined | Value::Bool(_)) => ("Local", None),
+            Some(Value::String(name)) => (name.as_str(), None),
+            Some(Value::Object(choice)) => (
+                choice.get("type").and_then(Value::as_str).unwrap_or("Local"),
+                choice.get("options"),
+            ),
+            Some(_) => ("", None),
+        };
+        if !name.eq_ignore_ascii_case("Local") {
+            return Err(Error::options(format!(
+                "Invalid discoverer type '{name}'. `registry.discoverer` must be \"Local\"; others \
+                 are not supported yet"
+            )));
+        }
+        match options {
+            None | Some(Value::Null | Value::Undefined) => Ok(Self::default()),
+            Some(options) => strict("options of the discoverer Local", options.clone()),
+        }
+    }
+}
+
 impl LocalDiscoverer {
-    /// `interval` is the time between heartbeats, zero for none; `timeout`
-    /// the silence after which a node counts as gone.
-    pub const fn new(interval: Duration, timeout: Duration) -> Self {
-        Self { interval, timeout, host: OnceLock::new() }
+    /// `interval` and `timeout` are those of the broker, for options that say
+    /// nothing else.
+    pub fn new(options: &LocalOptions, interval: Duration, timeout: Duration) -> Self {
+        let forget = options.clean_offline_nodes_timeout.filter(|age| !age.is_zero());
+        Self {
+            interval: options.heartbeat_interval.map_or(interval, |interval| *interval),
+            timeout: options.heartbeat_timeout.map_or(timeout, |timeout| *timeout),
+            checks: !options.disable_heartbeat_checks,
+            forget: forget.filter(|_| !options.disable_offline_node_removing).map(|age| *age),
+            host: OnceLock::new(),
+        }
+    }
+
+    /// Beats some time earlier or later, so that nodes that start together do
+    /// not beat together.
+    #[must_use]
+    pub(crate) fn spread(mut self, spread: impl FnOnce(Duration) -> Duration) -> Self {
+        self.interval = spread(self.interval);
+        self
     }
 
     async fn send(&self, kind: PacketKind, node: Option<NodeId>, body: PacketBody) -> Result<()> {
@@ -80,24 +156,28 @@ impl LocalDiscoverer {
                 }
             }
         });
-        let checks = host.clone();
-        host.spawn(async move {
-            loop {
-                tokio::time::sleep(timeout.max(Duration::from_millis(1))).await;
-                for node in checks.silent_nodes(timeout) {
+        if self.checks {
+            every(host, timeout.max(Duration::from_millis(1)), move |host| {
+                for node in host.silent_nodes(timeout) {
                     tracing::warn!(node_id = %node, "no heartbeat: the node counts as gone");
-                    checks.node_offline(&node, true);
+                    host.node_offline(&node, true);
                 }
-            }
-        });
-        let cleaner = host.clone();
-        host.spawn(async move {
-            loop {
-                tokio::time::sleep(CLEAN).await;
-                cleaner.forget_offline(FORGET);
-            }
-        });
+            });
+        }
+        if let Some(age) = self.forget {
+            every(host, CLEAN, move |host| host.forget_offline(age));
+        }
     }
+}
+
+fn every(host: &Host, period: Duration, work: impl Fn(&Host) + Send + 'static) {
+    let own = host.clone();
+    host.spawn(async move {
+        loop {
+            tokio::time::sleep(period).await;
+            work(&own);
+        }
+    });
 }
 
 impl Discoverer for LocalDiscoverer {

@@ -7,7 +7,7 @@ use std::{fmt, net::IpAddr};
 use futures_util::future::BoxFuture;
 use moleculer_protocol::{NodeId, Packet};
 
-pub use self::local::LocalDiscoverer;
+pub use self::local::{LocalDiscoverer, LocalOptions};
 use crate::{Result, host::Host};
 
 /// Finds other nodes, makes this one known, and tells who is alive.

@@ -3,7 +3,7 @@
 use std::{
     iter,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread::available_parallelism,
@@ -107,6 +107,8 @@ struct ActionEntry {
     closed: bool,
     /// Outlives changes.
     strategy: Arc<dyn Strategy>,
+    /// Made when the medium is first asked to choose.
+    any: OnceLock<Arc<ActionEndpoint>>,
 }
 
 impl Actions {
@@ -210,6 +212,7 @@ impl Actions {
             up: Choices::new(up),
             down,
             strategy,
+            any: OnceLock::new(),
         };
         entries.insert(name.clone(), entry);
     }
@@ -242,6 +245,26 @@ impl Pinned<'_> {
                 Some(local) if entry.takes_local => Lookup::Found(local.mine()),
                 _ => entry.choose(&call()),
             },
+        }
+    }
+
+    /// The endpoint that stands for whichever node the medium chooses, which
+    /// `make` makes of one of them; this node's own if no other offers the action,
+    /// or if the action is about the node itself.
+    pub(crate) fn any(
+        &self,
+        name: &str,
+        make: impl FnOnce(&ActionEndpoint) -> ActionEndpoint,
+    ) -> Lookup<&Arc<ActionEndpoint>> {
+        let Some(entry) = self.0.get(name) else { return Lookup::Unknown };
+        if let Some(local) = entry.local.as_ref().filter(|_| name.starts_with('$')) {
+            return Lookup::Found(local.mine());
+        }
+        // An open circuit says nothing about the node that is chosen.
+        let mut all = entry.up.list().iter().chain(&entry.down);
+        match all.clone().find(|endpoint| !endpoint.node.local) {
+            Some(other) => Lookup::Found(entry.any.get_or_init(|| Arc::new(make(other)))),
+            None => all.next().map_or(Lookup::Unavailable, Lookup::Found),
         }
     }
 

@@ -160,6 +160,26 @@ impl Events {
         groups
     }
 
+    /// The groups in which somebody listens: those in which other nodes do,
+    /// and those of this node alone.
+    pub(crate) fn shared_groups(
+        &self,
+        event: &str,
+        groups: Option<&[Arc<str>]>,
+    ) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+        let (mut shared, mut own) = (Vec::new(), Vec::new());
+        self.each(event, groups, |entry| {
+            let lists = entry.lists.load();
+            let (all, local) = (lists.all.list().len(), lists.local.list().len());
+            let found = if all > local { &mut shared } else { &mut own };
+            if all > 0 && !found.contains(&entry.group) {
+                found.push(entry.group.clone());
+            }
+        });
+        own.retain(|group| !shared.contains(group));
+        (shared, own)
+    }
+
     /// All names and patterns with their listeners, for listings.
     pub(crate) fn snapshot(&self) -> Vec<EventRow> {
         let entries = self.entries.pin();

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use moleculer_protocol::{ClientInfo, NodeId, NodeInfo, Object};
+use moleculer_protocol::{ClientInfo, NodeId, NodeInfo, Object, PacketKind, Target, Topic};
 
 use super::{ActionEndpoint, Change, EventEndpoint, Lookup, Node, Pace, Registry, ServiceItem};
 use crate::{
-    Error, Result, Visibility,
+    ActionDef, ActionFn, Error, Result, Visibility,
+    middleware::Limits,
     service::{Instance, InstanceAction, InstanceEvent},
     system,
 };
@@ -146,6 +147,47 @@ impl Registry {
             full,
             broker: self.broker.clone(),
         })
+    }
+
+    /// The endpoint for calls whose node the medium chooses, made of another
+    /// node's one. A circuit of its own would be that of all nodes together.
+    pub(crate) fn any_node(&self, one: &ActionEndpoint, request: &ActionFn) -> ActionEndpoint {
+        let [plain, full] =
+            self.middlewares.wrap_action(request, &one.def, &one.service.full_name, false);
+        ActionEndpoint {
+            name: one.name.clone(),
+            node: Arc::new(Node::any()),
+            service: one.service.clone(),
+            has_timeout: one.has_timeout,
+            limits: Limits::default(),
+            pace: Pace::default(),
+            def: one.def.clone(),
+            plain,
+            full,
+            broker: self.broker.clone(),
+        }
+    }
+
+    /// The topics of what this node takes a share of when the medium chooses.
+    pub(crate) fn balanced_topics(&self) -> Vec<Topic> {
+        let state = self.state();
+        let told = state.services.iter().filter(|item| item.local);
+        let mut topics = Vec::new();
+        for item in told {
+            topics.extend(item.info.actions.iter().filter_map(|(name, definition)| {
+                let def = ActionDef::from_object(name, definition.clone())?;
+                Some(Topic { kind: PacketKind::Request, target: Target::Action(def.name) })
+            }));
+            for (event, definition) in &item.info.events {
+                let (group, event) = (item.group_of(definition).into(), event.as_str().into());
+                let target = Target::Event { group, event };
+                let topic = Topic { kind: PacketKind::Event, target };
+                if !topics.contains(&topic) {
+                    topics.push(topic);
+                }
+            }
+        }
+        topics
     }
 
     /// A listener without handler, for a context outside of any delivery.

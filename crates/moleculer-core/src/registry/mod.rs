@@ -40,6 +40,10 @@ use crate::{
 /// greetings cost those who send them nothing.
 const MOST_MET: usize = 1000;
 
+/// Most nodes that are gone and still known: whoever invents ids does not fill
+/// the memory.
+const MOST_OFFLINE: usize = 1000;
+
 /// The registry. Lookups take no lock; changes are made one at a time.
 pub(crate) struct Registry {
     pub(crate) actions: Actions,
@@ -216,6 +220,17 @@ impl State {
         }
     }
 
+    /// Forgets the one of too many nodes that has been gone for longest.
+    fn forget_oldest(&mut self) {
+        let gone = self.nodes.iter().enumerate();
+        let gone: Vec<_> = gone.filter_map(|(at, node)| Some((node.gone_since()?, at))).collect();
+        if gone.len() > MOST_OFFLINE
+            && let Some((_, oldest)) = gone.iter().min()
+        {
+            self.nodes.remove(*oldest);
+        }
+    }
+
     fn node_or_new(&mut self, id: &NodeId) -> Arc<Node> {
         if let Some(node) = self.node(id) {
             return node.clone();
@@ -230,6 +245,29 @@ impl State {
 mod tests {
     use super::*;
     use crate::{BrokerBuilder, Plugins};
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_that_are_gone_are_bounded() {
+        let broker = BrokerBuilder::new(Plugins::core()).build().unwrap();
+        let registry = broker.registry();
+        let request: crate::ActionFn = Arc::new(|_| Box::pin(async { Ok(crate::Body::Empty) }));
+        let come = |id: &str| registry.node_info(&id.into(), &Arc::default(), &request);
+        registry.peer_seen(&"listed".into(), PeerAddress::default());
+        come("listed");
+        come("here");
+        registry.node_offline(&"listed".into(), true);
+        for n in 0..MOST_OFFLINE + 5 {
+            let id = format!("invented-{n}");
+            come(&id);
+            tokio::time::advance(Duration::from_millis(1)).await;
+            registry.node_offline(&id.as_str().into(), true);
+        }
+        // With this node, the one that is here, and the one of a list.
+        assert_eq!(registry.nodes().len(), MOST_OFFLINE + 3);
+        for (id, known) in [("invented-4", false), ("invented-5", true), ("listed", true)] {
+            assert_eq!(registry.node(id).is_some(), known, "{id}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn nodes_that_were_only_met_are_bounded() {

@@ -79,6 +79,18 @@ impl Node {
         }
     }
 
+    /// Stands for whichever node the medium chooses.
+    pub(super) fn any() -> Self {
+        let node = Self::new("".into(), false);
+        node.set_available(true);
+        node
+    }
+
+    /// Whether this is one certain node.
+    pub(crate) fn is_certain(&self) -> bool {
+        !self.id.is_empty()
+    }
+
     /// Whether calls may go to this node.
     pub(crate) fn available(&self) -> bool {
         self.available.load(Ordering::Acquire)
@@ -108,10 +120,15 @@ impl Node {
         self.state().last_heartbeat.elapsed()
     }
 
+    /// Whether it is gone, and its last sign of life older than this.
     pub(super) fn offline_for(&self, age: Duration) -> bool {
+        self.gone_since().is_some() && self.silent_for() > age
+    }
+
+    /// When it went, if it may be forgotten.
+    pub(super) fn gone_since(&self) -> Option<Instant> {
         let state = self.state();
-        let offline = state.offline_since.is_some_and(|since| since.elapsed() > age);
-        offline && !self.local && !state.listed
+        state.offline_since.filter(|_| !self.local && !state.listed)
     }
 
     /// Members that are set replace those known before.

@@ -141,6 +141,7 @@ impl Registry {
             node.offline_since = Some(Instant::now());
         }
         self.forget_node(&mut state, id);
+        state.forget_oldest();
         vec![
             Change::NodeDisconnected { node: id.clone(), unexpected },
             Change::ServicesChanged { local: false },

@@ -24,7 +24,7 @@ use crate::{
     ActionFn, Error, ErrorRegenerator, Host, MessageFn, Object, RandomSource, Result,
     ServiceBroker,
     broker::{Phase, WeakBroker},
-    discoverer::{DynDiscoverer, LocalDiscoverer},
+    discoverer::{DynDiscoverer, LocalDiscoverer, LocalOptions},
     middleware::TransitHooks,
     transporter::DynTransporter,
 };
@@ -61,6 +61,8 @@ pub(crate) struct Transit {
     info_changed: Notify,
     /// The seq of this node's info as it was last told to all.
     told: AtomicU64,
+    /// The topics that the medium shares out; none where the broker chooses.
+    balanced: Option<tokio::sync::Mutex<Vec<Topic>>>,
     hooks: TransitHooks,
     dropped: Dropped,
     regenerator: Option<Arc<dyn ErrorRegenerator>>,
@@ -70,12 +72,14 @@ impl Transit {
     pub(crate) fn new(
         transporter: Arc<dyn DynTransporter>,
         serializer: Arc<dyn Serializer>,
+        discoverer: &LocalOptions,
         broker: &ServiceBroker,
     ) -> Arc<Self> {
         let options = broker.options();
         let discoverer = transporter.discoverer().unwrap_or_else(|| {
-            let interval = heartbeat_interval(*options.heartbeat_interval, &broker.inner().random);
-            Arc::new(LocalDiscoverer::new(interval, *options.heartbeat_timeout))
+            let (interval, timeout) = (*options.heartbeat_interval, *options.heartbeat_timeout);
+            let local = LocalDiscoverer::new(discoverer, interval, timeout);
+            Arc::new(local.spread(|interval| heartbeat_interval(interval, &broker.inner().random)))
         });
         Arc::new_cyclic(|transit| Self {
             hooks: hooks(broker, transit),
@@ -97,6 +101,7 @@ impl Transit {
             info_changed: Notify::new(),
             told: AtomicU64::new(0),
             dropped: Dropped::default(),
+            balanced: options.disable_balancer.then(tokio::sync::Mutex::default),
         })
     }
 
@@ -219,9 +224,56 @@ impl Transit {
             return;
         }
         let seq = self.local_seq();
+        self.take_new_shares().await;
         match self.discoverer.send_local_info_dyn(None).await {
             Ok(()) => self.told.store(seq.unwrap_or(0), Ordering::Release),
             Err(error) => tracing::warn!(%error, "this node's info was not sent"),
+        }
+        self.leave_old_shares().await;
+    }
+
+    /// Other nodes hear of a service when its share can arrive.
+    async fn take_new_shares(&self) {
+        let Some(balanced) = &self.balanced else { return };
+        let mut taken = balanced.lock().await;
+        let mut topics = self.balanced_topics();
+        if topics.iter().any(|topic| !taken.contains(topic)) {
+            let old = taken.iter().filter(|topic| !topics.contains(topic)).cloned();
+            topics.extend(old.collect::<Vec<_>>());
+            self.share(&mut taken, topics).await;
+        }
+    }
+
+    /// Takes no more packets for services that other nodes know to be gone.
+    async fn leave_old_shares(&self) {
+        let Some(balanced) = &self.balanced else { return };
+        let mut taken = balanced.lock().await;
+        let topics = self.balanced_topics();
+        if taken.iter().any(|topic| !topics.contains(topic)) {
+            self.share(&mut taken, topics).await;
+        }
+    }
+
+    /// Takes no share any more. Until then other nodes know no better than to
+    /// send, and what came has to be answered.
+    pub(crate) async fn leave_shares(&self) {
+        if let Some(balanced) = self.balanced.as_ref().filter(|_| self.is_connected()) {
+            self.share(&mut *balanced.lock().await, Vec::new()).await;
+        }
+    }
+
+    fn balanced_topics(&self) -> Vec<Topic> {
+        let broker =
+            self.broker.upgrade().filter(|broker| broker.inner().phase() < Phase::Stopping);
+        broker.map(|broker| broker.registry().balanced_topics()).unwrap_or_default()
+    }
+
+    async fn share(&self, taken: &mut Vec<Topic>, topics: Vec<Topic>) {
+        match self.transporter.subscribe_balanced_dyn(topics.clone()).await {
+            Ok(()) => *taken = topics,
+            Err(error) => {
+                tracing::warn!(%error, "the medium does not know what this node takes a share of");
+            }
         }
     }
 

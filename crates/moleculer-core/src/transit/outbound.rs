@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use moleculer_protocol::{
     EventPacket, NodeId, Packet, PacketBody, PacketKind, Payload, ProtocolVersion, RequestPacket,
-    Topic, WireError,
+    Target, Topic, WireError,
 };
 
 use super::{
@@ -105,7 +105,12 @@ impl Transit {
             .has_stream()
             .then(|| self.open_stream(ctx, &mut request).map(|()| Box::new(request.clone())));
         let opening = opening.transpose()?;
-        let topic = Topic::node(PacketKind::Request, node.id.clone());
+        let target = if node.is_certain() {
+            Target::Node(node.id.clone())
+        } else {
+            Target::Action(endpoint.name.clone())
+        };
+        let topic = Topic { kind: PacketKind::Request, target };
         let bytes = self.encode(&topic, PacketBody::Request(Box::new(request)))?;
         let unsent = self.try_publish(&topic, bytes)?;
         Ok((guard, unsent.map(|bytes| (topic, bytes)), opening))
@@ -155,14 +160,14 @@ impl Transit {
         result
     }
 
-    /// Sends an event to one node; a failure is logged.
+    /// Sends an event; a failure is logged.
     pub(crate) fn send_event(
         self: Arc<Self>,
-        node: NodeId,
+        target: Target,
         packet: EventPacket,
     ) -> BoxFuture<'static, Result<()>> {
         let event = packet.event.clone();
-        let topic = Topic::node(PacketKind::Event, node);
+        let topic = Topic { kind: PacketKind::Event, target };
         let sent = self
             .check_connected()
             .and_then(|()| self.encode(&topic, PacketBody::Event(Box::new(packet))))

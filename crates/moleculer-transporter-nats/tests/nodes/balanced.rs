@@ -1,76 +1,29 @@
-//! The balancing of the server itself.
-//!
-//! Brokers do not use it yet, so a transporter between broker and NATS turns
-//! their packets into balanced ones.
+//! The balancing of the server itself: `disableBalancer`.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
-use moleculer_core::{
-    Event, Host, Result, Service, State, Transporter, TransporterCapabilities, TryPublishError,
-    protocol::{PacketKind, Target, Topic},
-};
-use moleculer_transporter_nats::NatsTransporter;
+use futures_util::future::join_all;
+use moleculer_core::{BrokerOptions, ErrorKind, Event, Result, Service, State};
+use serde_json::json;
 
 use crate::support::{Node, Setup, counting, eventually};
 
-/// Subscribes to balanced topics as well, and publishes to them.
-#[derive(Debug)]
-struct Balanced {
-    nats: NatsTransporter,
-    subscribed: Vec<Topic>,
-    published: Mutex<Option<Target>>,
-}
+type Count = Arc<AtomicU64>;
 
-impl Balanced {
-    fn new(setup: &Setup, subscribed: Vec<Topic>, published: Option<Target>) -> Self {
-        let nats = setup.transporter().build().unwrap();
-        Self { nats, subscribed, published: Mutex::new(published) }
-    }
-
-    fn turn(&self, topic: &Topic) -> Topic {
-        let published = self.published.lock().unwrap().clone();
-        match (topic.kind, published) {
-            (PacketKind::Request | PacketKind::Event, Some(target)) => {
-                Topic { kind: topic.kind, target }
-            }
-            _ => topic.clone(),
-        }
-    }
-}
-
-impl Transporter for Balanced {
-    fn name(&self) -> &'static str {
-        "Balanced"
-    }
-
-    fn capabilities(&self) -> TransporterCapabilities {
-        Transporter::capabilities(&self.nats)
-    }
-
-    async fn connect(&self, host: Host) -> Result<()> {
-        self.nats.connect(host).await
-    }
-
-    async fn subscribe(&self, mut topics: Vec<Topic>) -> Result<()> {
-        topics.extend(self.subscribed.clone());
-        self.nats.subscribe(topics).await
-    }
-
-    fn try_publish(&self, topic: &Topic, bytes: Bytes) -> Result<(), TryPublishError> {
-        Transporter::try_publish(&self.nats, &self.turn(topic), bytes)
-    }
-
-    async fn publish(&self, topic: &Topic, bytes: Bytes) -> Result<()> {
-        self.nats.publish(&self.turn(topic), bytes).await
-    }
-
-    async fn disconnect(&self) -> Result<()> {
-        self.nats.disconnect().await
-    }
+async fn node(setup: &Setup, id: &str, service: Option<Service>) -> Node {
+    let options = json!({
+        "nodeID": id, "namespace": setup.namespace(), "disableBalancer": true,
+        "heartbeatInterval": 1, "heartbeatTimeout": 5, "requestTimeout": "5s",
+    });
+    let options = BrokerOptions::from_value(options).unwrap();
+    let node = setup.node_with(id, setup.transporter(), |builder| {
+        let builder = builder.options(options);
+        service.into_iter().fold(builder, |builder, service| builder.service(service))
+    });
+    node.await.unwrap()
 }
 
 async fn stop(nodes: &[Node]) {
@@ -79,59 +32,92 @@ async fn stop(nodes: &[Node]) {
     }
 }
 
+fn sums(counts: &[Count]) -> Vec<u64> {
+    counts.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+}
+
 pub(crate) async fn each_request_goes_to_one_of_the_group(setup: Setup) {
     const CALLS: u64 = 200;
-    let target = Target::Action("worker.echo".into());
-    let topic = Topic { kind: PacketKind::Request, target: target.clone() };
-    let counts = [Arc::default(), Arc::default()];
+    let counts = [Count::default(), Count::default()];
     let mut nodes = Vec::new();
     for (id, count) in ["a", "b"].into_iter().zip(&counts) {
-        let transporter = Balanced::new(&setup, vec![topic.clone()], None);
-        let worker = counting("worker", Arc::clone(count));
-        let node = setup.node_with(id, transporter, |builder| builder.service(worker));
-        nodes.push(node.await.unwrap());
+        nodes.push(node(&setup, id, Some(counting("worker", Arc::clone(count)))).await);
     }
-    let caller = Balanced::new(&setup, Vec::new(), Some(target));
-    let caller = setup.node_with("caller", caller, |builder| builder).await.unwrap();
-    caller.knows("worker").await;
+    let caller = node(&setup, "caller", None).await;
+    caller.knows("a").await;
+    caller.knows("b").await;
     for n in 0..CALLS {
         assert_eq!(caller.broker.call::<u64>("worker.echo", n).await.unwrap(), n);
     }
-    nodes.push(caller);
-    stop(&nodes).await;
-    let ran = counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+    let ran = sums(&counts);
     assert_eq!(ran.iter().sum::<u64>(), CALLS);
     assert!(ran.iter().all(|&count| count > CALLS / 10), "{ran:?}");
+    nodes.push(caller);
+    stop(&nodes).await;
+}
+
+/// Under load; then the last one goes as well.
+pub(crate) async fn no_request_is_lost_when_a_worker_goes(setup: Setup) {
+    const CALLS: u64 = 50;
+    let counts = [Count::default(), Count::default()];
+    let a = node(&setup, "a", Some(counting("worker", Arc::clone(&counts[0])))).await;
+    let b = node(&setup, "b", Some(counting("worker", Arc::clone(&counts[1])))).await;
+    let caller = Arc::new(node(&setup, "caller", None).await);
+    caller.knows("a").await;
+    caller.knows("b").await;
+    let load = async {
+        let mut calls = 0;
+        while caller.broker.call::<u64>("a.echo", 1).await.is_ok() || calls == 0 {
+            let several =
+                (0..CALLS).map(|n| caller.broker.call::<u64>("worker.echo", n).into_future());
+            for answer in join_all(several).await {
+                answer.expect("no call fails");
+            }
+            calls += CALLS;
+        }
+        calls
+    };
+    let (calls, ()) = tokio::join!(load, async {
+        eventually("some calls", || sums(&counts)[0] > CALLS).await;
+        a.stop().await;
+    });
+    let before = sums(&counts);
+    assert_eq!(before.iter().sum::<u64>(), calls, "each ran once");
+    for n in 0..CALLS {
+        assert_eq!(caller.broker.call::<u64>("worker.echo", n).await.unwrap(), n);
+    }
+    assert_eq!(sums(&counts), [before[0], before[1] + CALLS]);
+    b.stop().await;
+    caller.hears("node.disconnected b").await;
+    let error = caller.broker.call::<u64>("worker.echo", 1).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::ServiceNotAvailable);
+    caller.stop().await;
 }
 
 pub(crate) async fn each_event_goes_to_one_of_the_group(setup: Setup) {
     const EVENTS: u64 = 200;
-    type Count = Arc<AtomicU64>;
     async fn hear(State(count): State<Count>) -> Result<()> {
         count.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
-    let target = |event: &str| Target::Event { group: "mail".into(), event: event.into() };
-    let topic = Topic { kind: PacketKind::Event, target: target("user.**") };
     let counts = [Count::default(), Count::default()];
     let mut nodes = Vec::new();
     for (id, count) in ["a", "b"].into_iter().zip(&counts) {
-        let transporter = Balanced::new(&setup, vec![topic.clone()], None);
         let service = Service::builder("mail").with_state(Arc::clone(count));
-        let service = service.event(Event::new("user.**", hear));
-        let node = setup.node_with(id, transporter, |builder| builder.service(service));
-        nodes.push(node.await.unwrap());
+        let service = service.event(Event::new("user.**", hear)).build();
+        nodes.push(node(&setup, id, Some(service)).await);
     }
-    let caller = Balanced::new(&setup, Vec::new(), Some(target("user.created.now")));
-    let caller = setup.node_with("caller", caller, |builder| builder).await.unwrap();
-    caller.knows("mail").await;
+    let sender = node(&setup, "sender", None).await;
+    sender.knows("a").await;
+    sender.knows("b").await;
     for _ in 0..EVENTS {
-        caller.broker.emit("user.created.now", ()).await.unwrap();
+        sender.broker.emit("user.created.now", ()).await.unwrap();
     }
-    let heard = || counts.each_ref().map(|count| count.load(Ordering::Relaxed));
-    eventually("each event once", || heard().iter().sum::<u64>() == EVENTS).await;
-    nodes.push(caller);
+    eventually("each event once", || sums(&counts).iter().sum::<u64>() == EVENTS).await;
+    assert!(sums(&counts).iter().all(|&count| count > EVENTS / 10), "{:?}", sums(&counts));
+    sender.broker.broadcast("user.created.now", ()).await.unwrap();
+    eventually("one for each", || sums(&counts).iter().sum::<u64>() == EVENTS + 2).await;
+    nodes.push(sender);
     stop(&nodes).await;
-    assert_eq!(heard().iter().sum::<u64>(), EVENTS);
-    assert!(heard().iter().all(|&count| count > EVENTS / 10), "{:?}", heard());
+    assert_eq!(sums(&counts).iter().sum::<u64>(), EVENTS + 2);
 }

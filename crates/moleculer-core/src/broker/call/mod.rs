@@ -396,6 +396,9 @@ impl Request<'_> {
         let actions = broker.registry().actions.pin();
         let node = self.options.as_ref().and_then(|options| options.node.clone());
         let found = match &node {
+            None if broker.options().disable_balancer && !self.has_stream() => {
+                actions.any(&self.action, |one| broker.any_node(one))
+            }
             None => actions.choose(&self.action, || {
                 let meta = self.options.as_ref().map(|options| &options.meta);
                 Selection::of(&self.params, meta, parent)
@@ -406,6 +409,11 @@ impl Request<'_> {
             Lookup::Found(endpoint) => self.run_on(endpoint, parent, keep),
             missed => self.fail(broker, missed, node.as_ref()),
         }
+    }
+
+    /// The packets of a stream have to reach one node, so this one chooses it.
+    fn has_stream(&self) -> bool {
+        self.options.as_ref().is_some_and(|options| options.stream.is_some())
     }
 
     fn run_own(

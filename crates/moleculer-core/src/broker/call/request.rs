@@ -147,6 +147,9 @@ fn find(
     }
     let actions = broker.registry().actions.pin();
     let found = match node {
+        None if broker.options().disable_balancer => {
+            actions.any(action, |one| broker.any_node(one))
+        }
         None => actions.choose(action, || *selection),
         Some(node) => actions.on_node(action, node),
     };
