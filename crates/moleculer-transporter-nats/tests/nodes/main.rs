@@ -8,6 +8,7 @@
 
 mod balanced;
 mod cluster;
+mod hostile;
 mod load;
 mod login;
 mod outage;
@@ -53,6 +54,7 @@ const SHARED: &[Case] = cases![
     cluster::what_was_sent_before_the_stop_arrives,
     cluster::nothing_is_left_after_the_stop,
     cluster::names_that_are_no_subjects_are_refused,
+    hostile::packets_of_strangers,
     load::requests_above_the_limit_are_refused,
     load::many_callers_get_their_own_answers,
     load::streams_pass,
