@@ -43,7 +43,7 @@ impl Summary {
     }
 
     /// Adds `name ... FAILED`, `name ... ignored, reason` or, from
-    /// libtest-mimic, `name ... ignored (reason)`.
+    /// libtest-mimic, `name ... ignored (reason)` or `[reason] name ... ignored`.
     fn add_test(&mut self, test: &str) {
         let Some((name, outcome)) = test.split_once(" ... ") else {
             return;
@@ -52,7 +52,9 @@ impl Summary {
             self.failed_names.push(name.trim().to_owned());
         } else if let Some(rest) = outcome.strip_prefix("ignored") {
             let in_brackets = rest.strip_prefix(" (").and_then(|rest| rest.strip_suffix(')'));
-            if let Some(reason) = in_brackets.or_else(|| rest.strip_prefix(", ")) {
+            let in_front = || name.strip_prefix('[')?.split_once("] ").map(|(reason, _)| reason);
+            let reason = in_brackets.or_else(|| rest.strip_prefix(", ")).or_else(in_front);
+            if let Some(reason) = reason {
                 self.ignore_reasons.push(reason.trim().to_owned());
             }
         }
@@ -111,16 +113,18 @@ test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
     }
 
     #[test]
-    fn both_ways_of_writing_an_ignore_reason_are_read() {
+    fn all_ways_of_writing_an_ignore_reason_are_read() {
         let output = "\
 test slow                ... ignored, takes an hour
 test [tcp] balanced      ... ignored (no balanced topics)
+test [cannot pause] slow ... ignored
 test silent              ... ignored
 test slow has been running for over 60 seconds
-test result: ok. 0 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.01s
+test result: ok. 0 passed; 0 failed; 4 ignored; 0 measured; 0 filtered out; finished in 0.01s
 ";
-        let ignore_reasons = vec!["takes an hour".to_owned(), "no balanced topics".to_owned()];
-        check(output, &Summary { ignored: 3, ignore_reasons, ..Summary::default() });
+        let ignore_reasons = ["takes an hour", "no balanced topics", "cannot pause"];
+        let ignore_reasons = ignore_reasons.map(str::to_owned).to_vec();
+        check(output, &Summary { ignored: 4, ignore_reasons, ..Summary::default() });
     }
 
     #[test]

