@@ -10,9 +10,10 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use moleculer_core::{
-    Action, BrokerOptions, Context, Event, InProcessNetwork, Params, Result, Service,
-    ServiceBroker, State, Value,
+    Action, BrokerOptions, Context, Error, Event, InProcessNetwork, ObjectStream, Params, Result,
+    Service, ServiceBroker, State, Value,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -122,4 +123,28 @@ async fn calls_to_other_nodes_are_waited_for() {
     caller.stop().await.expect("stops");
     running.await.expect("no panic").expect("the answer came");
     callee.stop().await.expect("stops");
+}
+
+/// Its handler has ended long before.
+#[tokio::test(start_paused = true)]
+async fn a_response_is_waited_for_to_its_last_chunk() {
+    async fn numbers() -> Result<ObjectStream<u64>> {
+        Ok(ObjectStream::new(stream::iter(0..10_u64).then(async |number| {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok::<_, Error>(number)
+        })))
+    }
+    let network = InProcessNetwork::default();
+    let options = json!({"tracking": {"enabled": true}, "registry": {"stopDelay": 0}});
+    let service = Service::builder("s").action(Action::new("numbers", numbers));
+    let b = node(&network, "b").options(BrokerOptions::from_value(options).expect("valid"));
+    let b = b.service(service).start().await.expect("starts");
+    let a = node(&network, "a").start().await.expect("starts");
+    let mut numbers = a.call::<ObjectStream<u64>>("s.numbers", ()).await.expect("an answer");
+    assert_eq!(numbers.next().await.expect("a chunk").expect("a number"), 0);
+    let (stopped, rest) = tokio::join!(b.stop(), numbers.try_collect::<Vec<_>>());
+    stopped.expect("stops");
+    assert_eq!(rest.expect("all of it"), (1..10).collect::<Vec<_>>());
+    assert_eq!(b.running_tasks(), 0);
+    a.stop().await.expect("stops");
 }

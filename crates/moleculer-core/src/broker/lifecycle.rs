@@ -215,6 +215,7 @@ impl ServiceBroker {
         self.0.middlewares.stopping(self).await;
         self.stop_services().await;
         if let Some(transit) = self.transit() {
+            transit.answered(*self.0.options.tracking.shutdown_timeout).await;
             transit.disconnect().await;
         }
         self.0.middlewares.stopped(self).await;

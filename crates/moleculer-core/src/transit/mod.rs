@@ -57,6 +57,8 @@ pub(crate) struct Transit {
     max_running: usize,
     /// Notified when `running` falls below its limit.
     room: Notify,
+    /// Notified when a stop waits for `running` to become 0.
+    answered: Option<Notify>,
     connected: AtomicBool,
     info_changed: Notify,
     /// The seq of this node's info as it was last told to all.
@@ -97,6 +99,7 @@ impl Transit {
             running: AtomicUsize::new(0),
             max_running: options.transit.max_running_requests.max(1),
             room: Notify::new(),
+            answered: options.tracking.enabled.then(Notify::new),
             connected: AtomicBool::new(false),
             info_changed: Notify::new(),
             told: AtomicU64::new(0),
@@ -279,6 +282,27 @@ impl Transit {
 
     fn local_seq(&self) -> Option<u64> {
         Some(self.broker.upgrade()?.registry().local_info().seq)
+    }
+
+    /// Waits until what was asked of this node has been answered, if running
+    /// handlers are waited for at all: a handler has ended before its response
+    /// is on its way.
+    pub(crate) async fn answered(&self, limit: Duration) {
+        let Some(answered) = &self.answered else { return };
+        let all = async {
+            loop {
+                // Registered before the look, so that the end is not missed.
+                let changed = answered.notified();
+                if self.running.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            let running = self.running.load(Ordering::Acquire);
+            tracing::warn!(running, "requests are left unanswered by this stop");
+        }
     }
 
     /// Says goodbye, disconnects, and rejects what still waits.

@@ -256,6 +256,11 @@ impl Drop for Slot {
         if before == self.transit.max_running {
             self.transit.room.notify_waiters();
         }
+        if before == 1
+            && let Some(answered) = &self.transit.answered
+        {
+            answered.notify_waiters();
+        }
     }
 }
 
