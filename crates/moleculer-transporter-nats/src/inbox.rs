@@ -7,7 +7,7 @@ use std::{
 
 use async_nats::{Client, SubscribeError, Subscriber};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, future::join_all};
+use futures_util::{Stream, StreamExt};
 use moleculer_core::{
     Delivery, Flow, Host,
     protocol::{PacketKind, Topic},
@@ -47,14 +47,6 @@ impl Inbox {
             queues.push((topic.kind, messages));
         }
         Ok(Self::new(queues, |message| message))
-    }
-
-    /// Takes the subscriptions back. What the server has sent already still
-    /// comes; then the inbox ends.
-    pub(crate) async fn drain(&mut self) {
-        let drains = self.queues.iter_mut().map(|queue| queue.messages.drain());
-        // Whatever fails has ended with its connection.
-        drop(join_all(drains).await);
     }
 }
 

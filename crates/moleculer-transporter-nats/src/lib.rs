@@ -6,6 +6,7 @@ mod error;
 mod inbox;
 mod servers;
 mod session;
+mod shares;
 mod subject;
 mod transporter;
 

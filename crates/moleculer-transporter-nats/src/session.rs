@@ -17,7 +17,7 @@ use moleculer_core::{
     protocol::{PacketKind, Topic},
 };
 use tokio::{
-    sync::{Mutex, oneshot, watch},
+    sync::{Mutex, watch},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ use crate::{
     error::{disconnected, no_room, not_published},
     inbox::Inbox,
     servers::Servers,
+    shares::Shares,
 };
 
 /// First pause between attempts to connect again; each is twice as long.
@@ -47,16 +48,8 @@ pub(crate) struct Session {
     way: watch::Sender<Way>,
     /// How often it was lost.
     losses: AtomicU64,
-    balanced: Mutex<Balanced>,
+    shares: Mutex<Shares>,
     closing: CancellationToken,
-}
-
-/// The balanced topics, and how to end what reads their packets.
-#[derive(Debug, Default)]
-struct Balanced {
-    topics: Vec<Topic>,
-    /// Told when the server is asked for no more.
-    reader: Option<oneshot::Sender<oneshot::Sender<()>>>,
 }
 
 /// The way to the server.
@@ -73,8 +66,8 @@ impl Session {
     /// Connects for the first time.
     pub(crate) async fn open(config: Arc<NatsConfig>, host: Host) -> Result<Arc<Self>> {
         let (way, closing) = (watch::Sender::new(Way::Closed), CancellationToken::new());
-        let (losses, balanced) = (AtomicU64::new(0), Mutex::default());
-        let session = Arc::new(Self { config, host, way, losses, balanced, closing });
+        let (losses, shares) = (AtomicU64::new(0), Mutex::default());
+        let session = Arc::new(Self { config, host, way, losses, shares, closing });
         let connection = session.connect(&session.config.url).await?;
         session.way.send_replace(Way::Open(connection));
         Ok(session)
@@ -94,41 +87,25 @@ impl Session {
         Ok(())
     }
 
-    /// Subscribes to these balanced topics instead of those before.
+    /// Takes a share of these balanced topics instead of those before: first
+    /// of the new ones, then of the old ones no more.
     pub(crate) async fn subscribe_balanced(&self, topics: Vec<Topic>) -> Result<()> {
-        let mut balanced = self.balanced.lock().await;
-        balanced.topics = topics;
+        let mut shares = self.shares.lock().await;
         let connection = self.connection()?;
-        self.read_balanced(&mut balanced, &connection).await?;
-        self.confirm(&connection).await
+        self.take_shares(&mut shares, &topics, &connection).await?;
+        self.confirm(&connection).await?;
+        shares.keep(&topics).await;
+        Ok(())
     }
 
-    /// The new subscriptions come before the old ones go: in one queue group a
-    /// packet still comes only once.
-    async fn read_balanced(&self, balanced: &mut Balanced, connection: &Connection) -> Result<()> {
-        let mut inbox = self.inbox(connection, &balanced.topics).await?;
-        let (end, ended) = oneshot::channel::<oneshot::Sender<()>>();
-        let host = self.host.clone();
-        self.host.spawn(async move {
-            let drained = tokio::select! {
-                () = inbox.read(&host) => return,
-                drained = ended => drained,
-            };
-            inbox.drain().await;
-            if let Ok(drained) = drained {
-                // Nobody waits for it any more.
-                drained.send(()).ok();
-            }
-            inbox.read(&host).await;
-        });
-        if let Some(reader) = balanced.reader.replace(end) {
-            let (drained, done) = oneshot::channel();
-            if reader.send(drained).is_ok() {
-                // It has ended if it does not answer.
-                done.await.ok();
-            }
-        }
-        Ok(())
+    async fn take_shares(
+        &self,
+        shares: &mut Shares,
+        topics: &[Topic],
+        connection: &Connection,
+    ) -> Result<()> {
+        let taken = shares.take(topics, &connection.client, &self.host).await;
+        taken.map_err(|error| disconnected().with_source(error))
     }
 
     fn connection(&self) -> Result<Arc<Connection>> {
@@ -188,10 +165,10 @@ impl Session {
             let attempted = async {
                 let connection = self.connect(servers).await?;
                 let inbox = self.inbox(&connection, topics).await?;
-                let mut balanced = self.balanced.lock().await;
-                if !balanced.topics.is_empty() {
-                    self.read_balanced(&mut balanced, &connection).await?;
-                }
+                let mut shares = self.shares.lock().await;
+                let mut again = Shares::default();
+                self.take_shares(&mut again, &shares.topics(), &connection).await?;
+                *shares = again;
                 self.confirm(&connection).await?;
                 Ok::<_, Error>((connection, inbox))
             };

@@ -1,12 +1,16 @@
 //! The balancing of the server itself: `disableBalancer`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::future::join_all;
 use moleculer_core::{BrokerOptions, ErrorKind, Event, Result, Service, State};
+use moleculer_testkit::relay::Relay;
 use serde_json::json;
 
 use crate::support::{Node, Setup, counting, eventually};
@@ -56,31 +60,35 @@ pub(crate) async fn each_request_goes_to_one_of_the_group(setup: Setup) {
     stop(&nodes).await;
 }
 
-/// Under load; then the last one goes as well.
+/// Under load, over a long way; then the last one goes as well.
 pub(crate) async fn no_request_is_lost_when_a_worker_goes(setup: Setup) {
     const CALLS: u64 = 50;
     let counts = [Count::default(), Count::default()];
-    let a = node(&setup, "a", Some(counting("worker", Arc::clone(&counts[0])))).await;
+    let relay = Relay::start(setup.address()).await.unwrap();
+    let far = setup.over(relay.address());
+    let a = node(&far, "a", Some(counting("worker", Arc::clone(&counts[0])))).await;
     let b = node(&setup, "b", Some(counting("worker", Arc::clone(&counts[1])))).await;
     let caller = Arc::new(node(&setup, "caller", None).await);
     caller.knows("a").await;
     caller.knows("b").await;
-    let load = async {
+    let gone = AtomicBool::new(false);
+    let caller_of = async |n| {
         let mut calls = 0;
-        while caller.broker.call::<u64>("a.echo", 1).await.is_ok() || calls == 0 {
-            let several =
-                (0..CALLS).map(|n| caller.broker.call::<u64>("worker.echo", n).into_future());
-            for answer in join_all(several).await {
-                answer.expect("no call fails");
-            }
-            calls += CALLS;
+        while !gone.load(Ordering::Relaxed) {
+            let answer = caller.broker.call::<u64>("worker.echo", n).await;
+            assert_eq!(answer.expect("no call fails"), n);
+            calls += 1;
         }
         calls
     };
-    let (calls, ()) = tokio::join!(load, async {
+    let (calls, ()) = tokio::join!(join_all((0..CALLS).map(caller_of)), async {
         eventually("some calls", || sums(&counts)[0] > CALLS).await;
+        // The server goes on choosing it until it has heard.
+        relay.delay(Duration::from_millis(20));
         a.stop().await;
+        gone.store(true, Ordering::Relaxed);
     });
+    let calls = calls.iter().sum::<u64>();
     let before = sums(&counts);
     assert_eq!(before.iter().sum::<u64>(), calls, "each ran once");
     for n in 0..CALLS {

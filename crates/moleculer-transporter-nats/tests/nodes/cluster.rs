@@ -1,20 +1,17 @@
 //! What nodes do together.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::join_all};
 use moleculer_core::{
     Action, BrokerOptions, Context, Error, ErrorKind, Event, Params, Result, Service, State,
     protocol::Object,
 };
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::support::{Setup, echo, eventually};
 
@@ -191,32 +188,44 @@ pub(crate) async fn a_second_node_of_the_same_id_stops(setup: Setup) {
     a.broker.stop().await.ok();
 }
 
-/// A response is handed on before the goodbye that came after it.
+/// Responses are handed on before the goodbye that came right after them.
 pub(crate) async fn a_stopping_node_answers_first(setup: Setup) {
-    let b = setup.node("b").await;
-    for round in 0..10 {
-        let (entered, mut entry) = mpsc::unbounded_channel::<()>();
-        let a = setup.node_with("a", setup.transporter(), |builder| {
-            let wait = move |ctx: Context| {
-                let entered = entered.clone();
-                async move {
-                    entered.send(()).map_err(|_| Error::internal("the test is over"))?;
-                    let broker = ctx.broker()?;
-                    broker.emit("never.heard", ()).await?;
-                    tokio::time::sleep(Duration::from_millis(95)).await;
-                    Ok::<_, Error>(7)
-                }
-            };
-            builder.service(Service::builder("slow").action(Action::new("wait", wait)))
-        });
-        let a = a.await.unwrap();
-        b.knows("slow").await;
-        let call = tokio::spawn(b.broker.call::<u64>("slow.wait", ()).into_future());
-        entry.recv().await.unwrap();
-        a.stop().await;
-        assert_eq!(call.await.unwrap().unwrap(), 7, "round {round}");
-        b.hears("node.disconnected a").await;
+    const CALLS: usize = 500;
+    let (enter, mut entered) = mpsc::unbounded_channel::<()>();
+    let go = Arc::new(Semaphore::new(0));
+    let wait = {
+        let go = Arc::clone(&go);
+        move |_: Context| {
+            let (enter, go) = (enter.clone(), Arc::clone(&go));
+            async move {
+                enter.send(()).map_err(|_| Error::internal("the test is over"))?;
+                drop(go.acquire().await);
+                Ok::<_, Error>("x".repeat(1000))
+            }
+        }
+    };
+    let options = json!({
+        "nodeID": "a", "tracking": {"enabled": true}, "registry": {"stopDelay": 0},
+    });
+    let a = setup.node_with("a", setup.transporter(), |builder| {
+        builder
+            .options(BrokerOptions::from_value(options).unwrap())
+            .namespace(setup.namespace())
+            .service(Service::builder("slow").action(Action::new("wait", wait)))
+    });
+    let (a, b) = (a.await.unwrap(), setup.node("b").await);
+    b.knows("slow").await;
+    let calls =
+        join_all((0..CALLS).map(|_| b.broker.call::<String>("slow.wait", ()).into_future()));
+    let calls = tokio::spawn(calls);
+    for _ in 0..CALLS {
+        entered.recv().await.unwrap();
     }
+    tokio::join!(a.stop(), async { go.add_permits(CALLS) });
+    for answer in calls.await.unwrap() {
+        assert_eq!(answer.unwrap().len(), 1000);
+    }
+    b.hears("node.disconnected a").await;
     b.stop().await;
 }
 

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use moleculer_core::{Action, Context, ErrorKind, Result, Service, State};
+use moleculer_core::{Action, BrokerOptions, Context, ErrorKind, Result, Service, State};
+use serde_json::json;
 use tokio::{
     sync::Notify,
     time::{Instant, timeout},
@@ -95,12 +96,17 @@ pub(crate) async fn an_answer_waits_for_the_server() {
 pub(crate) async fn a_server_that_hangs() {
     let server = Server::start::<&str>([]);
     let setup = Setup::new(&server.url());
-    let impatient = || {
+    // Impatient with the server, patient with each other.
+    let node = async |id: &str| {
         let transporter = setup.transporter().ping_interval(Duration::from_secs(1));
-        transporter.timeout(Duration::from_secs(1))
+        let options = json!({"nodeID": id, "heartbeatInterval": 1, "heartbeatTimeout": 60});
+        let options = BrokerOptions::from_value(options).unwrap();
+        let node = setup.node_with(id, transporter.timeout(Duration::from_secs(1)), |builder| {
+            builder.options(options).namespace(setup.namespace())
+        });
+        node.await.unwrap()
     };
-    let a = setup.node_with("a", impatient(), |builder| builder).await.unwrap();
-    let b = setup.node_with("b", impatient(), |builder| builder).await.unwrap();
+    let (a, b) = (node("a").await, node("b").await);
     a.knows("b").await;
     server.freeze(true);
     let lost = tokio::spawn(a.broker.call::<String>("b.echo", "lost").into_future());

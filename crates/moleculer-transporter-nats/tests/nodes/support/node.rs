@@ -1,6 +1,7 @@
 //! A broker with a service of its own.
 
 use std::{
+    net::{SocketAddr, ToSocketAddrs},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -34,6 +35,17 @@ impl Setup {
         let test = TESTS.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("test-{}-{test}", std::process::id());
         Self { url: url.to_owned(), namespace }
+    }
+
+    /// The same, where the server is reached by another address.
+    pub(crate) fn over(&self, address: SocketAddr) -> Self {
+        Self { url: format!("nats://{address}"), namespace: self.namespace.clone() }
+    }
+
+    /// Of the server.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let address = self.url.trim_start_matches("nats://").to_socket_addrs();
+        address.ok().and_then(|mut all| all.next()).expect("the address of one server")
     }
 
     pub(crate) fn namespace(&self) -> &str {
