@@ -2,12 +2,13 @@
 
 use std::{fmt::Write, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use moleculer_protocol::{
     Date, Object, Payload, ProtocolVersion, Value,
     format::{Compound, EncodeError, Open, TokenWriter, to_tokens},
 };
+use sha2::{Digest as _, Sha256};
 
-use super::sha256::sha256_base64;
 use crate::{Error, Result};
 
 /// How the key of a call is made.
@@ -140,7 +141,7 @@ impl KeyRules {
         if text.encode_utf16().count() <= max {
             return;
         }
-        let hash = sha256_base64(text.as_bytes());
+        let hash = STANDARD.encode(Sha256::digest(text));
         let (kept, split) = utf16_prefix(text, max - HASH_LENGTH);
         out.truncate(start + kept);
         if split {

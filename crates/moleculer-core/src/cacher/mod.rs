@@ -6,7 +6,6 @@ mod key;
 mod locks;
 mod options;
 mod plugin;
-mod sha256;
 
 use std::{fmt, task::Poll, time::Duration};
 
