@@ -9,6 +9,7 @@ use moleculer_core::{
 };
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::session::Session;
 
@@ -17,6 +18,7 @@ use crate::session::Session;
 #[derive(Debug)]
 pub(crate) struct Locks {
     here: KeyLocks,
+    /// Decides how long to wait, not whose a lock is.
     random: RandomSource,
     /// As many wait in here as there are locks.
     releases: mpsc::UnboundedSender<Release>,
@@ -66,7 +68,7 @@ impl Locks {
         ttl: Duration,
     ) -> Result<KeyLock> {
         let here = self.here.lock(name).await;
-        let token = self.token();
+        let token = token();
         while !acquire(session, name, &token, ttl).await? {
             sleep(PAUSE + PAUSE.mul_f64(self.random.below(100) as f64 / 100.0)).await;
         }
@@ -82,14 +84,9 @@ impl Locks {
         let Some(here) = self.here.try_lock(name) else {
             return Ok(None);
         };
-        let token = self.token();
+        let token = token();
         let acquired = acquire(session, name, &token, ttl).await?;
         Ok(acquired.then(|| self.held(name, token, here)))
-    }
-
-    /// Nobody else has the same.
-    fn token(&self) -> String {
-        format!("{:016x}{:016x}", self.random.next(), self.random.next())
     }
 
     fn held(&self, name: &str, token: String, here: KeyLock) -> KeyLock {
@@ -97,6 +94,12 @@ impl Locks {
         // After the end it ends by itself, on the server.
         KeyLock::new(move || drop(releases.send(Release { name, token, here })))
     }
+}
+
+/// Nobody else has the same, not even a node with the same seed: whoever has
+/// it may give the lock back.
+fn token() -> String {
+    Uuid::new_v4().to_string()
 }
 
 async fn acquire(session: &Session, name: &str, token: &str, ttl: Duration) -> Result<bool> {

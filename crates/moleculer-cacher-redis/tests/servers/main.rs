@@ -42,6 +42,7 @@ const SHARED: &[Case] = cases![
     stored::prefixes_are_those_of_the_reference,
     stored::values_of_another_type_are_missing,
     stored::locks_are_keys_beside_the_entries,
+    stored::tokens_differ_between_nodes_of_one_seed,
 ];
 
 const OWN: &[OwnCase] = own_cases![

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use moleculer_cacher_redis::RedisCacher;
 use moleculer_core::{
-    Object, Payload, Value,
+    BrokerBuilder, Object, Payload, Plugins, Value,
     cacher::{Cacher, CacherHost},
 };
 
@@ -87,4 +87,21 @@ pub(crate) async fn locks_are_keys_beside_the_entries(url: String) {
     let _again = cacher.lock("guarded", ttl).await.expect("it ends");
     let holder: String = ask(&url, &["GET", "MOL-test-guarded-lock"]).await;
     assert_ne!(holder, "somebody else");
+}
+
+/// A lock of another process is not given back, not even by a twin.
+pub(crate) async fn tokens_differ_between_nodes_of_one_seed(url: String) {
+    let holder = async || {
+        let twin = BrokerBuilder::new(Plugins::core()).node_id("twin").seed(1);
+        let twin = twin.build().expect("sound options");
+        let host = CacherHost::new(&twin);
+        let cacher = RedisCacher::builder().url(&url).prefix("twins").build();
+        let cacher = cacher.expect("sound options");
+        cacher.connect(host).await.expect("it begins");
+        let _held = cacher.lock("guarded", Duration::from_secs(30)).await.expect("it is free");
+        let token: String = ask(&url, &["GET", "twins-guarded-lock"]).await;
+        let _: () = ask(&url, &["DEL", "twins-guarded-lock"]).await;
+        token
+    };
+    assert_ne!(holder().await, holder().await);
 }
