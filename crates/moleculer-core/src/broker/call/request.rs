@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use futures_util::future::{BoxFuture, ready};
 use moleculer_protocol::{NodeId, Payload};
 
-use super::{CallOptions, Request, State};
+use super::{CallOptions, future::State, start::Request};
 use crate::{
     Body, Context, Result, ServiceBroker, Visibility,
     registry::{ActionEndpoint, Lookup},
