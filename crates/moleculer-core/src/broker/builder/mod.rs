@@ -1,44 +1,28 @@
 //! Making a broker: [`BrokerBuilder`].
 
-use std::{
-    sync::{Arc, Mutex, OnceLock, Weak},
-    time::Duration,
-};
+mod build;
+mod check;
 
-use futures_util::future::ready;
-use moleculer_protocol::{JsonSerializer, NodeId, ProtocolVersion, Serializer};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use std::{sync::Arc, time::Duration};
 
-use super::{
-    Inner, ServiceBroker, Tasks, WeakBroker,
-    bus::Bus,
-    latency::LatencyMonitor,
-    lifecycle::{Handlers, PhaseCell},
-    ping::Pings,
-};
+use moleculer_protocol::{ProtocolVersion, Serializer};
+
+use super::{ServiceBroker, lifecycle::Handlers};
 use crate::{
-    Body, BrokerOptions, BulkheadOptions, CallFn, CircuitBreakerOptions, EmitFn, Error, ErrorInfo,
-    ErrorRegenerator, IntoService, IntoTransporter, Middleware, Object, Plugins, RandomSource,
-    Result, RetryPolicy, Service, Validator, Value,
+    Body, BrokerOptions, BulkheadOptions, CircuitBreakerOptions, Error, ErrorInfo,
+    ErrorRegenerator, IntoService, IntoTransporter, Middleware, Object, Plugins, Result,
+    RetryPolicy, Service, Validator, Value,
     cacher::{DynCacher, IntoCacher},
-    config::{Millis, log_is_shown},
-    discoverer::LocalOptions,
-    internal,
-    middleware::{ErrorHandler, Hooks, Middlewares, builtin},
-    random::{IdSource, UidGenerator},
-    registry::{Identity, Registry},
-    service::{CarriedOptions, run_lifecycle},
-    strategy::{Strategies, StrategyChoice},
-    system,
-    transit::Transit,
+    config::Millis,
+    middleware::ErrorHandler,
+    random::UidGenerator,
+    service::run_lifecycle,
+    strategy::StrategyChoice,
     transporter::DynTransporter,
-    validator,
 };
 
-type Make<T> = Box<dyn FnOnce(&Plugins) -> Result<Arc<T>> + Send>;
-
-type MakeCacher = Box<dyn FnOnce(&Plugins) -> Result<Option<Arc<dyn DynCacher>>> + Send>;
+/// Makes a plug-in once the others are known that it may choose from.
+type Make<T> = Box<dyn FnOnce(&Plugins) -> Result<T> + Send>;
 
 /// Sets an option once all options are known.
 type Set = Box<dyn FnOnce(&mut BrokerOptions) + Send>;
@@ -51,9 +35,9 @@ pub struct BrokerBuilder {
     plugins: Plugins,
     options: BrokerOptions,
     set: Vec<Set>,
-    transporter: Option<Make<dyn DynTransporter>>,
+    transporter: Option<Make<Arc<dyn DynTransporter>>>,
     serializer: Option<Arc<dyn Serializer>>,
-    cacher: Option<MakeCacher>,
+    cacher: Option<Make<Option<Arc<dyn DynCacher>>>>,
     strategy: Option<StrategyChoice>,
     seed: Option<u64>,
     middlewares: Vec<Arc<dyn Middleware>>,
@@ -334,129 +318,6 @@ impl BrokerBuilder {
         broker.start().await?;
         Ok(broker)
     }
-
-    /// Makes the broker.
-    ///
-    /// # Errors
-    ///
-    /// `BrokerOptionsError` when an option or plug-in is wrong,
-    /// `ServiceSchemaError` when a service is.
-    pub fn build(self) -> Result<ServiceBroker> {
-        let mut options = self.options;
-        for set in self.set {
-            set(&mut options);
-        }
-        let places = options.origin.places.clone();
-        warn_of_no_effect(&options);
-        let node_id = NodeId::from(options.node_id.clone().unwrap_or_else(default_node_id));
-        check_node_id(&node_id).map_err(|error| places.locate("nodeID", error))?;
-        let transporter = match (self.transporter, &options.transporter) {
-            (Some(make), _) => Some(make(&self.plugins)?),
-            (None, Some(choice)) => Some(
-                (self.plugins.make_transporter(choice))
-                    .map_err(|error| places.locate("transporter", error))?,
-            ),
-            (None, None) => None,
-        };
-        let discoverer = LocalOptions::from_choice(options.registry.discoverer.as_ref())
-            .map_err(|error| places.locate("registry.discoverer", error))?;
-        if options.disable_balancer {
-            options.disable_balancer = balances(transporter.as_deref());
-        }
-        let serializer = match (self.serializer, &options.serializer) {
-            (Some(serializer), _) => serializer,
-            (None, Some(choice)) => (self.plugins.make_serializer(choice))
-                .map_err(|error| places.locate("serializer", error))?,
-            (None, None) => Arc::new(JsonSerializer),
-        };
-        let cacher = match (self.cacher, &options.cacher) {
-            (Some(make), _) => make(&self.plugins)?,
-            (None, Some(choice)) => (self.plugins.make_cacher(choice))
-                .map_err(|error| places.locate("cacher", error))?,
-            (None, None) => None,
-        };
-        check_protocol(&*serializer, options.protocol)
-            .map_err(|error| places.locate("serializer", error))?;
-        let mut services = self.services;
-        if options.internal_services {
-            services.insert(0, internal::service());
-        }
-        let tasks = Tasks::default();
-        let mut middlewares = options
-            .middlewares
-            .iter()
-            .enumerate()
-            .map(|(i, choice)| {
-                (self.plugins.make_middleware(choice))
-                    .map_err(|error| places.locate(&format!("middlewares[{i}]"), error))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        middlewares.extend(self.middlewares);
-        let validator =
-            validator::choose(self.validator, &options.validator, &self.plugins, &places)?;
-        let mut ignored = self.ignored;
-        ignored.extend(validator.ignored());
-        let error_handler = self.error_handler.clone();
-        let layers = builtin(&options, &tasks, cacher.as_ref(), error_handler, validator.layer());
-        middlewares.extend(layers);
-        let carried = CarriedOptions::new(middlewares.iter().map(|m| &**m), &ignored)?;
-        let middlewares = Middlewares(middlewares);
-
-        let random = self
-            .seed
-            .map_or_else(RandomSource::default, |seed| RandomSource::for_node(seed, &node_id));
-        let instance_id = random.uuid();
-        let configured = (options.registry.strategy.as_ref(), &options.registry.strategy_options);
-        let strategies =
-            Strategies::new(self.plugins, self.strategy.as_ref(), configured, random.fork())
-                .map_err(|error| places.locate("registry.strategy", error))?;
-        let identity = Identity {
-            node_id: node_id.clone(),
-            instance_id: instance_id.clone(),
-            metadata: options.metadata.clone(),
-        };
-        let inner = Arc::new_cyclic(|inner: &Weak<Inner>| {
-            let weak = WeakBroker(inner.clone());
-            Inner {
-                hooks: hooks(&middlewares, &weak),
-                registry: Registry::new(identity, &options, middlewares.clone(), strategies, weak),
-                middlewares,
-                carried,
-                cacher,
-                error_handler: self.error_handler,
-                regenerator: self.regenerator,
-                options,
-                node_id,
-                instance_id,
-                transit: OnceLock::new(),
-                tasks,
-                phase: PhaseCell::default(),
-                stop_asked: CancellationToken::new(),
-                services: Mutex::default(),
-                handlers: self.handlers,
-                services_changed: Notify::new(),
-                failure: Mutex::new(None),
-                ids: IdSource::new(&random, self.uid_generator),
-                random,
-                bus: Bus::default(),
-                pings: Pings::default(),
-                latency: LatencyMonitor::default(),
-            }
-        });
-        let broker = ServiceBroker(inner);
-        if let Some(transporter) = transporter {
-            let transit = Transit::new(transporter, serializer, &discoverer, &broker);
-            broker.0.transit.get_or_init(|| transit);
-        }
-        for service in services {
-            broker.add_service(service)?;
-        }
-        broker.0.middlewares.created(&broker);
-        for created in self.created {
-            created(&broker)?;
-        }
-        Ok(broker)
-    }
 }
 
 impl std::fmt::Debug for BrokerBuilder {
@@ -466,76 +327,4 @@ impl std::fmt::Debug for BrokerBuilder {
             .field("services", &self.services)
             .finish_non_exhaustive()
     }
-}
-
-/// The broker's functions with what middlewares wrap around them.
-fn hooks(middlewares: &Middlewares, broker: &WeakBroker) -> Hooks {
-    let here = broker.clone();
-    let call: CallFn = Arc::new(move |request| match here.upgrade() {
-        Some(broker) => request.run(&broker),
-        None => Box::pin(ready(Err(super::stopped()))),
-    });
-    let here = broker.clone();
-    let emit: EmitFn = Arc::new(move |request| {
-        let sent = here.upgrade().ok_or_else(super::stopped);
-        match sent.and_then(|broker| request.run(&broker)) {
-            Ok(running) => Box::pin(running),
-            Err(error) => Box::pin(ready(Err(error))),
-        }
-    });
-    middlewares.hooks(&call, &emit)
-}
-
-/// Says once for each option that it changes nothing.
-fn warn_of_no_effect(options: &BrokerOptions) {
-    for option in &options.origin.ignored {
-        tracing::warn!(option, "this option has a meaning only in JavaScript");
-    }
-    if !log_is_shown() && (options.log_level.is_some() || !options.logger) {
-        tracing::warn!(
-            "`logger` and `logLevel` have no effect: the program has a subscriber of its own; \
-             filter there, or use `moleculer::logging`"
-        );
-    }
-}
-
-fn default_node_id() -> String {
-    format!("{}-{}", system::hostname().to_lowercase(), std::process::id())
-}
-
-/// Whether the medium can choose in the place of the broker.
-fn balances(transporter: Option<&dyn DynTransporter>) -> bool {
-    let balanced = transporter.is_some_and(|transporter| transporter.capabilities().balanced);
-    if !balanced {
-        let transporter = transporter.map_or("none", DynTransporter::name);
-        tracing::warn!(
-            transporter,
-            "`disableBalancer` has no effect: this transporter cannot balance, so the broker does"
-        );
-    }
-    balanced
-}
-
-/// Some serializers carry one protocol alone.
-fn check_protocol(serializer: &dyn Serializer, wanted: ProtocolVersion) -> Result<()> {
-    let carried = serializer.protocols();
-    if carried.contains(&wanted) {
-        return Ok(());
-    }
-    let name = serializer.name();
-    let carried: Vec<_> = carried.iter().map(ToString::to_string).collect();
-    Err(Error::options(format!(
-        "the serializer {name} does not carry protocol {wanted}; set `protocol` to {}, or choose another serializer",
-        carried.join(" or ")
-    )))
-}
-
-fn check_node_id(id: &NodeId) -> Result<()> {
-    let wrong = id.is_empty() || id.chars().any(|c| c.is_control() || matches!(c, '|' | '/'));
-    if wrong {
-        return Err(Error::options(format!(
-            "the node id {id:?} cannot be used: it must not be empty nor contain '|', '/' or control characters"
-        )));
-    }
-    Ok(())
 }
