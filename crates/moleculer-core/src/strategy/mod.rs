@@ -1,5 +1,6 @@
 //! Choosing one of several endpoints: [`Strategy`].
 
+mod builtin;
 mod choice;
 mod md5;
 mod sample;
@@ -10,7 +11,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use moleculer_protocol::{NodeId, Object, Payload, Value};
 
-pub(crate) use self::choice::{Strategies, invalid_endpoint};
+pub(crate) use self::{
+    builtin::STRATEGIES,
+    choice::{Strategies, invalid_endpoint},
+};
 pub use self::{
     choice::StrategyChoice,
     sample::{CpuUsage, Latency},

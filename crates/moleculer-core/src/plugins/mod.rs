@@ -1,15 +1,18 @@
 //! Choosing plug-ins by value, by name or by URL: [`Plugins`].
 
-use std::{fmt, sync::Arc};
+mod choice;
+
+use std::sync::Arc;
 
 use moleculer_protocol::{JsonSerializer, Object, Serializer, SerializerPlugin, Value};
 
+pub use self::choice::PluginSource;
+use self::choice::{Choice, Plugin};
 use crate::{
     Error, Middleware, Result, Validator, ValidatorPlugin,
     cacher::{CacherPlugin, DynCacher},
-    config::strict,
     middleware::LOGGERS,
-    strategy::{CpuUsage, Latency, Random, RoundRobin, Shard, Strategy},
+    strategy::{STRATEGIES, Strategy},
     transporter::{DynTransporter, Transporter},
 };
 
@@ -66,15 +69,6 @@ pub struct MiddlewarePlugin {
     pub name: &'static str,
     /// Makes one.
     pub build: fn(Object) -> Result<Arc<dyn Middleware>>,
-}
-
-/// What configuration says of a plug-in besides its name.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PluginSource {
-    /// A URL, whole.
-    Url(String),
-    /// An options object; empty when only the name was given.
-    Options(Object),
 }
 
 impl Plugins {
@@ -175,20 +169,8 @@ impl Plugins {
     /// `BrokerOptionsError` when there is none of that name, with the feature
     /// to enable if that is why, or when its options are wrong.
     pub fn make_transporter(&self, choice: &Value) -> Result<Arc<dyn DynTransporter>> {
-        let (name, source) = split("transporter", choice)?;
-        let scheme = name.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        let plugin = self.transporters.iter().find(|plugin| match &scheme {
-            Some(scheme) => plugin.schemes.contains(&scheme.as_str()),
-            None => plugin.name.eq_ignore_ascii_case(&name),
-        });
-        match (plugin, scheme) {
-            (Some(plugin), None) => (plugin.build)(PluginSource::Options(source)),
-            (Some(plugin), Some(_)) => (plugin.build)(PluginSource::Url(name)),
-            (None, scheme) => {
-                let known = self.transporters.iter().map(|plugin| plugin.name);
-                Err(self.unknown("transporter", &name, scheme.as_deref(), known))
-            }
-        }
+        let choice = Choice::read("transporter", choice)?;
+        (self.find(&self.transporters, &choice)?.build)(choice.into_source())
     }
 
     /// Makes the serializer that `choice` names: a name or `{type, options}`.
@@ -197,15 +179,10 @@ impl Plugins {
     ///
     /// As [`make_transporter`](Self::make_transporter).
     pub fn make_serializer(&self, choice: &Value) -> Result<Arc<dyn Serializer>> {
-        let (name, options) = split("serializer", choice)?;
-        match self.serializers.iter().find(|plugin| plugin.name.eq_ignore_ascii_case(&name)) {
-            Some(plugin) => (plugin.build)(options)
-                .map_err(|error| Error::options(format!("serializer {}: {error}", plugin.name))),
-            None => {
-                let known = self.serializers.iter().map(|plugin| plugin.name);
-                Err(self.unknown("serializer", &name, None, known))
-            }
-        }
+        let choice = Choice::read("serializer", choice)?;
+        let plugin = self.find(&self.serializers, &choice)?;
+        (plugin.build)(choice.options)
+            .map_err(|error| Error::options(format!("serializer {}: {error}", plugin.name)))
     }
 
     /// Makes the cacher that `choice` names: a name, a URL, or `{type,
@@ -216,33 +193,11 @@ impl Plugins {
     ///
     /// As [`make_transporter`](Self::make_transporter).
     pub fn make_cacher(&self, choice: &Value) -> Result<Option<Arc<dyn DynCacher>>> {
-        let (name, options) = match choice {
-            Value::Null | Value::Undefined | Value::Bool(false) => return Ok(None),
-            Value::Bool(true) => ("Memory".to_owned(), Object::new()),
-            Value::Object(parts) if !parts.contains_key("type") => {
-                let mut parts = parts.clone();
-                parts.insert("type", "Memory");
-                split("cacher", &parts.into())?
-            }
-            choice => split("cacher", choice)?,
-        };
-        let scheme = name.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        let plugin = self.cachers.iter().find(|plugin| match &scheme {
-            Some(scheme) => plugin.schemes.contains(&scheme.as_str()),
-            None => plugin.name.eq_ignore_ascii_case(&name),
-        });
-        let source = match scheme {
-            Some(_) => PluginSource::Url(name.clone()),
-            None => PluginSource::Options(options),
-        };
-        match plugin {
-            Some(plugin) => (plugin.build)(source).map(Some),
-            None => {
-                let known = self.cachers.iter().map(|plugin| plugin.name);
-                let scheme = name.split_once("://").map(|(scheme, _)| scheme);
-                Err(self.unknown("cacher", &name, scheme, known))
-            }
+        if matches!(choice, Value::Null | Value::Undefined | Value::Bool(false)) {
+            return Ok(None);
         }
+        let choice = Choice::read_or("cacher", choice, Some("Memory"))?;
+        (self.find(&self.cachers, &choice)?.build)(choice.into_source()).map(Some)
     }
 
     /// Makes the strategy that `choice` names: a name or `{type, options}`.
@@ -252,20 +207,16 @@ impl Plugins {
     ///
     /// As [`make_transporter`](Self::make_transporter).
     pub fn make_strategy(&self, choice: &Value, options: &Object) -> Result<Arc<dyn Strategy>> {
-        let (name, own) = split("strategy", choice)?;
-        if !own.is_empty() && !options.is_empty() {
+        let choice = Choice::read("strategy", choice)?;
+        if !choice.options.is_empty() && !options.is_empty() {
             return Err(Error::options(format!(
-                "the options of strategy {name} are given twice; keep `strategyOptions`"
+                "the options of strategy {} are given twice; keep `strategyOptions`",
+                choice.name
             )));
         }
-        let options = if own.is_empty() { options.clone() } else { own };
-        match self.strategies.iter().find(|plugin| plugin.name.eq_ignore_ascii_case(&name)) {
-            Some(plugin) => (plugin.build)(options),
-            None => {
-                let known = self.strategies.iter().map(|plugin| plugin.name);
-                Err(self.unknown("strategy", &name, None, known))
-            }
-        }
+        let plugin = self.find(&self.strategies, &choice)?;
+        let own = choice.options;
+        (plugin.build)(if own.is_empty() { options.clone() } else { own })
     }
 
     /// Makes the middleware that `choice` names: a name or `{type, options}`.
@@ -274,14 +225,8 @@ impl Plugins {
     ///
     /// As [`make_transporter`](Self::make_transporter).
     pub fn make_middleware(&self, choice: &Value) -> Result<Arc<dyn Middleware>> {
-        let (name, options) = split("middleware", choice)?;
-        match self.middlewares.iter().find(|plugin| plugin.name.eq_ignore_ascii_case(&name)) {
-            Some(plugin) => (plugin.build)(options),
-            None => {
-                let known = self.middlewares.iter().map(|plugin| plugin.name);
-                Err(self.unknown("middleware", &name, None, known))
-            }
-        }
+        let choice = Choice::read("middleware", choice)?;
+        (self.find(&self.middlewares, &choice)?.build)(choice.options)
     }
 
     /// Makes the validator that `choice` names: a name or `{type, options}`;
@@ -291,38 +236,28 @@ impl Plugins {
     ///
     /// As [`make_transporter`](Self::make_transporter).
     pub fn make_validator(&self, choice: &Value) -> Result<Arc<dyn Validator>> {
-        let default = || self.default_validator().map(|plugin| Value::from(plugin.name));
-        let choice = match choice {
-            Value::Bool(true) => default().unwrap_or_default(),
-            Value::Object(choice) if choice.defined("type").is_none() => {
-                let mut choice = choice.clone();
-                choice.extend(default().map(|name| ("type", name)));
-                choice.into()
-            }
-            choice => choice.clone(),
-        };
-        let (name, options) = split("validator", &choice)?;
-        match self.validators.iter().find(|plugin| plugin.name.eq_ignore_ascii_case(&name)) {
-            Some(plugin) => (plugin.build)(options),
-            None => {
-                let known = self.validators.iter().map(|plugin| plugin.name);
-                Err(self.unknown("validator", &name, None, known))
-            }
-        }
+        let default = self.default_validator().map(|plugin| plugin.name);
+        let choice = Choice::read_or("validator", choice, default)?;
+        (self.find(&self.validators, &choice)?.build)(choice.options)
     }
 
     pub(crate) fn default_validator(&self) -> Option<&ValidatorPlugin> {
         self.validators.iter().find(|plugin| plugin.is_default)
     }
 
-    fn unknown<'a>(
-        &self,
-        family: &str,
-        name: &str,
-        scheme: Option<&str>,
-        known: impl Iterator<Item = &'a str>,
-    ) -> Error {
-        let wanted = scheme.unwrap_or(name);
+    fn find<'p, P: Plugin>(&self, plugins: &'p [P], choice: &Choice) -> Result<&'p P> {
+        let scheme = choice.scheme().filter(|_| P::BY_URL);
+        let found = plugins.iter().find(|plugin| match &scheme {
+            Some(scheme) => plugin.schemes().contains(&scheme.as_str()),
+            None => plugin.name().eq_ignore_ascii_case(&choice.name),
+        });
+        found.ok_or_else(|| {
+            let known: Vec<_> = plugins.iter().map(Plugin::name).collect();
+            self.unknown(choice.family, scheme.as_ref().unwrap_or(&choice.name), &known)
+        })
+    }
+
+    fn unknown(&self, family: &str, wanted: &str, known: &[&str]) -> Error {
         let missing = self.missing.iter().find(|(missing, why)| {
             missing.eq_ignore_ascii_case(wanted)
                 && match why {
@@ -336,78 +271,10 @@ impl Plugins {
                 format!("enable the feature `{feature}` of the crate `moleculer`")
             }
             Some((_, Missing::Planned)) => "not supported yet".to_owned(),
-            None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
+            None => format!("known are {}", known.join(", ")),
         };
         Error::options(format!("Invalid {family} type '{wanted}'. ({advice})"))
             .with_data(Object::from([("type", wanted)]))
-    }
-}
-
-const STRATEGIES: [StrategyPlugin; 5] = [
-    StrategyPlugin {
-        name: "RoundRobin",
-        build: |options| {
-            no_options("the strategy RoundRobin", &options)
-                .map(|()| Arc::new(RoundRobin::default()) as _)
-        },
-    },
-    StrategyPlugin {
-        name: "Random",
-        build: |options| {
-            no_options("the strategy Random", &options).map(|()| Arc::new(Random::default()) as _)
-        },
-    },
-    StrategyPlugin {
-        name: "CpuUsage",
-        build: |options| {
-            strict::<CpuUsage>("strategy CpuUsage", options).map(|made| Arc::new(made) as _)
-        },
-    },
-    StrategyPlugin {
-        name: "Latency",
-        build: |options| {
-            strict::<Latency>("strategy Latency", options).map(|made| Arc::new(made) as _)
-        },
-    },
-    StrategyPlugin {
-        name: "Shard",
-        build: |options| Shard::from_options(options).map(|made| Arc::new(made) as _),
-    },
-];
-
-/// A choice as a name (or URL) and options.
-fn split(family: &str, choice: &Value) -> Result<(String, Object)> {
-    match choice {
-        Value::String(name) => Ok((name.clone(), Object::new())),
-        Value::Object(choice) => {
-            let name = choice.get("type").and_then(Value::as_str).ok_or_else(|| {
-                Error::options(format!("the {family} needs a `type`, as in {{\"type\": \"TCP\"}}"))
-            })?;
-            if let Some(key) = choice.keys().find(|key| !matches!(*key, "type" | "options")) {
-                return Err(Error::options(format!(
-                    "{family}: unknown key `{key}`; put what belongs to {name} into `options`"
-                )));
-            }
-            match choice.get("options") {
-                None | Some(Value::Null) => Ok((name.to_owned(), Object::new())),
-                Some(Value::Object(options)) => Ok((name.to_owned(), options.clone())),
-                Some(Value::String(url)) if url.contains("://") => Ok((url.clone(), Object::new())),
-                Some(other) => Err(Error::options(format!(
-                    "the options of {family} {name} must be an object, not {other:?}"
-                ))),
-            }
-        }
-        other => Err(Error::options(format!(
-            "the {family} must be a name, a URL or {{type, options}}, not {other:?}"
-        ))),
-    }
-}
-
-/// For plug-ins without options.
-pub(crate) fn no_options(name: &str, options: &Object) -> Result<()> {
-    match options.keys().next() {
-        None => Ok(()),
-        Some(key) => Err(Error::options(format!("{name} has no options, but got `{key}`"))),
     }
 }
 
@@ -442,15 +309,6 @@ impl IntoTransporter for String {
 impl IntoTransporter for Value {
     fn into_transporter(self, plugins: &Plugins) -> Result<Arc<dyn DynTransporter>> {
         plugins.make_transporter(&self)
-    }
-}
-
-impl fmt::Display for PluginSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(url) => f.write_str(url),
-            Self::Options(options) => write!(f, "{options:?}"),
-        }
     }
 }
 
@@ -499,7 +357,10 @@ mod tests {
         impl Middleware for Nothing {}
         let plugins = Plugins::core().middleware(MiddlewarePlugin {
             name: "Transmit.Nothing",
-            build: |options| no_options("Nothing", &options).map(|()| Arc::new(Nothing) as _),
+            build: |options| match options.is_empty() {
+                true => Ok(Arc::new(Nothing)),
+                false => Err(Error::options("Nothing has no options")),
+            },
         });
         let made = plugins.make_middleware(&"transmit.nothing".into()).unwrap();
         assert!(made.name().ends_with("Nothing"));
