@@ -2,7 +2,6 @@
 
 mod builtin;
 mod choice;
-mod md5;
 mod sample;
 mod shard;
 mod simple;

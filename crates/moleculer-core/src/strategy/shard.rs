@@ -4,10 +4,11 @@ use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 use bytes::BytesMut;
+use md5::{Digest as _, Md5};
 use moleculer_protocol::{Object, Value, json};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{Endpoint, Selection, Strategy, StrategyHost, md5::md5_prefix, simple::any};
+use super::{Endpoint, Selection, Strategy, StrategyHost, simple::any};
 use crate::{RandomSource, Result, config::strict};
 
 /// Places the nodes on a ring, so that calls with the same key go to the same
@@ -227,11 +228,18 @@ impl Ring {
     }
 
     fn find(&self, key: Value) -> Option<usize> {
-        let hash = u64::from(md5_prefix(&text(key)));
+        let hash = u64::from(hash(&text(key)));
         let hash = self.size.map_or(hash, |size| hash % size);
         let at = self.places.partition_point(|(last, _)| *last < hash);
         self.places.get(at).map(|(_, endpoint)| *endpoint)
     }
+}
+
+/// Where a key stands in the ring: the first four bytes of its MD5, which
+/// protects nothing here.
+fn hash(key: &[u8]) -> u32 {
+    let [a, b, c, d, ..] = Md5::digest(key).0;
+    u32::from_be_bytes([a, b, c, d])
 }
 
 /// The key as JavaScript turns it into text, but lists and objects as JSON.
