@@ -6,9 +6,9 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
-use super::{Payload, Refused, Repr, convert, mismatch, project};
+use super::project;
 use crate::{
     Value,
     format::{DecodeError, EncodeError, Format, TokenWriter, to_tokens},
@@ -95,28 +95,4 @@ impl<T: Serialize + Clone + Send + Sync + 'static> ErasedClone for T {
             *slot = Some(self.clone());
         }
     }
-}
-
-pub(super) fn take_cloneable<T>(value: Arc<dyn ErasedClone>) -> Result<T, Box<Refused>>
-where
-    T: DeserializeOwned + Send + Sync + 'static,
-{
-    let mut slot = None;
-    if Arc::strong_count(&value) > 1 {
-        (*value).clone_into(&mut slot);
-    }
-    slot.map_or_else(|| take_typed(value), Ok)
-}
-
-pub(super) fn take_typed<T: DeserializeOwned + Send + Sync + 'static>(
-    value: Arc<dyn Erased>,
-) -> Result<T, Box<Refused>> {
-    // With the only reference in hand nobody can make another one.
-    if value.type_of() != TypeId::of::<T>() || Arc::strong_count(&value) > 1 {
-        let converted = value.to_value().and_then(convert);
-        return converted.map_err(|error| Refused::new(error, Payload(Repr::Typed(value))));
-    }
-    let lost = || Refused::new(mismatch(), Payload::nothing());
-    let value: Arc<T> = value.into_any().downcast().map_err(|_| lost())?;
-    Arc::try_unwrap(value).map_err(|_| lost())
 }

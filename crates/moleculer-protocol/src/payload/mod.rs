@@ -2,22 +2,24 @@
 
 mod pipe;
 mod project;
+mod scalar;
+mod take;
 mod typed;
 
-use std::{
-    any::{Any, TypeId},
-    fmt,
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use self::typed::{Erased, ErasedClone, take_cloneable, take_typed};
+pub use self::take::Refused;
+use self::{
+    scalar::{Scalar, small},
+    take::take_as,
+    typed::{Erased, ErasedClone},
+};
 use crate::{
-    Date, Object, Value,
+    Value,
     format::{DecodeError, EncodeError, Format, TokenWriter, to_tokens},
-    misfit::{self, Misfit},
 };
 
 /// The params of a call, its result, or the data of an event.
@@ -50,41 +52,10 @@ enum Repr {
     Encoded(Box<Encoded>),
 }
 
-/// What is too small for an allocation. No member is smaller than a word: the
-/// tag is then one too, and the whole moves in whole registers.
-#[derive(Clone, Copy)]
-enum Scalar {
-    Null,
-    False,
-    True,
-    Int(i64),
-    UInt(u64),
-    Float(f64),
-    Date(Date),
-    EmptyObject,
-}
-
 #[derive(Clone)]
 struct Encoded {
     bytes: Bytes,
     format: Format,
-}
-
-/// A payload that does not fit a type: see [`Payload::try_take`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Refused {
-    /// The first thing that does not fit.
-    pub error: DecodeError,
-    /// The payload.
-    pub payload: Payload,
-}
-
-impl Refused {
-    #[cold]
-    fn new(error: DecodeError, payload: Payload) -> Box<Self> {
-        Box::new(Self { error, payload })
-    }
 }
 
 /// A payload to read: no matter whether its value can be cloned.
@@ -141,105 +112,6 @@ impl Payload {
     /// Whether the member is absent on the wire.
     pub const fn is_nothing(&self) -> bool {
         matches!(self.0, Repr::Nothing)
-    }
-
-    /// Takes the value out: moved when nobody else holds it, else cloned if
-    /// it was made [`cloneable`](Self::cloneable), else converted.
-    ///
-    /// # Errors
-    ///
-    /// When the payload does not fit `T`.
-    #[inline(always)]
-    pub fn take<T: DeserializeOwned + Send + Sync + 'static>(self) -> Result<T, DecodeError> {
-        self.try_take().map_err(|refused| refused.error)
-    }
-
-    /// As [`take`](Self::take); one that does not fit is given back, to tell
-    /// [why](Self::misfits).
-    ///
-    /// # Errors
-    ///
-    /// When the payload does not fit `T`.
-    // Out of line it would get a copy of the payload, for 4 ns in each local call.
-    #[inline(always)]
-    pub fn try_take<T: DeserializeOwned + Send + Sync + 'static>(self) -> Result<T, Box<Refused>> {
-        if TypeId::of::<T>() == TypeId::of::<Self>() {
-            return take_as::<Self, T>(&mut Some(self))
-                .ok_or_else(|| Refused::new(mismatch(), Self::nothing()));
-        }
-        match self.0 {
-            Repr::Nothing => take_as(&mut Some(())).map_or_else(
-                || convert(Value::Undefined).map_err(|error| Refused::new(error, Self::nothing())),
-                Ok,
-            ),
-            Repr::Scalar(scalar) => {
-                scalar.take().map_err(|error| Refused::new(error, Self(Repr::Scalar(scalar))))
-            }
-            Repr::Typed(value) => take_typed(value),
-            Repr::Cloneable(value) => take_cloneable(value),
-            Repr::Encoded(encoded) => encoded
-                .format
-                .decode(&encoded.bytes)
-                .map_err(|error| Refused::new(error, Self(Repr::Encoded(encoded)))),
-        }
-    }
-
-    /// The value itself, shared, if it is a `T` in memory; else converted.
-    ///
-    /// # Errors
-    ///
-    /// When the payload does not fit `T`.
-    pub fn share<T: DeserializeOwned + Send + Sync + 'static>(self) -> Result<Arc<T>, DecodeError> {
-        self.try_share().map_err(|refused| refused.error)
-    }
-
-    /// As [`share`](Self::share); one that does not fit is given back, to tell
-    /// [why](Self::misfits).
-    ///
-    /// # Errors
-    ///
-    /// When the payload does not fit `T`.
-    pub fn try_share<T: DeserializeOwned + Send + Sync + 'static>(
-        self,
-    ) -> Result<Arc<T>, Box<Refused>> {
-        let value: Arc<dyn Erased> = match self.0 {
-            Repr::Typed(value) => value,
-            Repr::Cloneable(value) => value,
-            other => return Self(other).try_take().map(Arc::new),
-        };
-        if value.type_of() != TypeId::of::<T>() {
-            let converted = value.to_value().and_then(convert).map(Arc::new);
-            return converted.map_err(|error| Refused::new(error, Self(Repr::Typed(value))));
-        }
-        let lost = |_| Refused::new(mismatch(), Self::nothing());
-        value.into_any().downcast().map_err(lost)
-    }
-
-    /// Why the payload does not fit `T`: place by place, up to 16. Empty if it
-    /// cannot be read at all, or does fit.
-    ///
-    /// A value that does not fit is taken for one that does, so that further
-    /// ones are found; where that cannot be, or the payload is large, the
-    /// first is all.
-    ///
-    /// ```
-    /// use moleculer_protocol::{FaultKind, Payload};
-    ///
-    /// #[derive(serde::Deserialize)]
-    /// struct Post {
-    ///     title: String,
-    ///     tags: Vec<String>,
-    /// }
-    ///
-    /// let params = Payload::new(serde_json::json!({ "tags": ["a", 5] }));
-    /// let misfits = params.misfits::<Post>();
-    /// let fields: Vec<String> = misfits.iter().map(|misfit| misfit.field()).collect();
-    /// assert_eq!(fields, ["tags[1]", "title"]);
-    /// assert_eq!(misfits[0].actual, Some(5.into()));
-    /// assert_eq!(misfits[1].kind, FaultKind::Missing { name: "title" });
-    /// ```
-    pub fn misfits<T: DeserializeOwned>(&self) -> Vec<Misfit> {
-        self.to_value().map(|value| misfit::find::<T>(&value)).unwrap_or_default()
     }
 
     /// The bytes, shared, if the payload is binary as a whole: `Bytes` or
@@ -418,91 +290,6 @@ impl Encoded {
     fn to_value(&self) -> Result<Value, EncodeError> {
         self.format.decode(&self.bytes).map_err(|error| EncodeError::new(error.to_string()))
     }
-}
-
-fn mismatch() -> DecodeError {
-    DecodeError::new("a typed payload changed hands while it was taken")
-}
-
-/// Takes the value out if `T` is `U`; compiles to a move or to nothing.
-fn take_as<T: 'static, U: 'static>(slot: &mut Option<T>) -> Option<U> {
-    (slot as &mut dyn Any).downcast_mut::<Option<U>>()?.take()
-}
-
-/// Takes the value out if it needs no allocation.
-fn small<T: 'static>(slot: &mut Option<T>) -> Option<Repr> {
-    macro_rules! scalars {
-        ($($ty:ty)*) => {$(
-            if let Some(value) = take_as::<T, $ty>(slot) {
-                return small_value(&value.into());
-            }
-        )*};
-    }
-    scalars!(bool i64 i32 u32 u64 f64);
-    if take_as::<T, ()>(slot).is_some() {
-        return Some(Repr::Nothing);
-    }
-    let small = small_value((slot as &dyn Any).downcast_ref::<Option<Value>>()?.as_ref()?)?;
-    *slot = None;
-    Some(small)
-}
-
-fn small_value(value: &Value) -> Option<Repr> {
-    Some(Repr::Scalar(match value {
-        Value::Undefined => return Some(Repr::Nothing),
-        Value::Null => Scalar::Null,
-        Value::Bool(false) => Scalar::False,
-        Value::Bool(true) => Scalar::True,
-        Value::Int(n) => Scalar::Int(*n),
-        Value::UInt(n) => Scalar::UInt(*n),
-        Value::Float(n) => Scalar::Float(*n),
-        Value::Date(date) => Scalar::Date(*date),
-        _ => return None,
-    }))
-}
-
-impl Scalar {
-    #[inline]
-    fn take<T: DeserializeOwned + 'static>(self) -> Result<T, DecodeError> {
-        let same = match self {
-            Self::Int(n) => take_as(&mut Some(n)),
-            Self::Float(n) => take_as(&mut Some(n)),
-            Self::False | Self::True => take_as(&mut Some(matches!(self, Self::True))),
-            _ => None,
-        };
-        same.map_or_else(|| convert(self.into()), Ok)
-    }
-}
-
-impl From<Scalar> for Value {
-    fn from(scalar: Scalar) -> Self {
-        match scalar {
-            Scalar::Null => Self::Null,
-            Scalar::False => Self::Bool(false),
-            Scalar::True => Self::Bool(true),
-            Scalar::Int(n) => Self::Int(n),
-            Scalar::UInt(n) => Self::UInt(n),
-            Scalar::Float(n) => Self::Float(n),
-            Scalar::Date(date) => Self::Date(date),
-            Scalar::EmptyObject => Self::Object(Object::new()),
-        }
-    }
-}
-
-/// The way for all that is not already a `T` in memory.
-#[inline(never)]
-fn convert<T: DeserializeOwned + 'static>(value: Value) -> Result<T, DecodeError> {
-    let mut slot = Some(value);
-    if let Some(same) = take_as(&mut slot) {
-        return Ok(same);
-    }
-    let value = slot.unwrap_or_default();
-    if let Value::Bytes(bytes) = &value
-        && let Some(shared) = take_as(&mut Some((**bytes).clone()))
-    {
-        return Ok(shared);
-    }
-    value.into_type()
 }
 
 #[cfg(test)]
