@@ -1,6 +1,8 @@
 //! The dynamic value that every serializer can carry.
 
+mod access;
 mod de;
+mod deserializer;
 mod json;
 mod object;
 mod ser;
@@ -10,7 +12,7 @@ use std::{fmt, str::FromStr};
 use bytes::Bytes;
 
 pub(crate) use self::ser::ValueSerializer;
-pub use self::{de::ValueDeserializer, object::Object};
+pub use self::{deserializer::ValueDeserializer, object::Object};
 
 /// A value whose type is known only at run time.
 ///
