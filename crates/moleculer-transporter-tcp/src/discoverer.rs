@@ -17,12 +17,16 @@ use moleculer_core::{
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::disconnected, gossip::Gossip, session::Session, transporter::Link, udp};
+use crate::{
+    error::disconnected,
+    gossip::{Gossip, PATIENCE},
+    session::Session,
+    transporter::Link,
+    udp,
+};
 
 /// Age at which an offline node is forgotten, as other discoverers do.
 const FORGET: Duration = Duration::from_secs(600);
-/// How long `discover`, pushed news and goodbyes wait for peers.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Finds nodes by a static list, by UDP and by what other nodes tell, and
 /// tells them what this one knows.
@@ -130,9 +134,9 @@ impl Discoverer for GossipDiscoverer {
 
     async fn send_local_info(&self, node: Option<NodeId>) -> Result<()> {
         let session = self.session()?;
-        let nodes = node.map_or_else(|| self.gossip.peers(&session), |node| vec![node]);
         let news = self.gossip.news(&session)?;
-        timeout(PATIENCE, session.tell(&nodes, news)).await.ok();
+        let Some(node) = node else { return self.gossip.push(&session, news).await };
+        timeout(PATIENCE, session.tell(&[node], news)).await.ok();
         Ok(())
     }
 
@@ -153,9 +157,7 @@ impl Discoverer for GossipDiscoverer {
         self.token.lock().unwrap_or_else(PoisonError::into_inner).cancel();
         self.stopped.store(true, Ordering::Release);
         let goodbye = self.gossip.goodbye(&session)?;
-        let peers = self.gossip.peers(&session);
-        timeout(PATIENCE, session.tell(&peers, goodbye)).await.ok();
-        Ok(())
+        self.gossip.push(&session, goodbye).await
     }
 }
 

@@ -18,7 +18,10 @@ use moleculer_core::{
         tcp::Announcement,
     },
 };
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 use crate::{error::disconnected, session::Session};
 
@@ -29,6 +32,8 @@ const CONTACTS: usize = 64;
 /// each is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// How long `discover`, pushed news and goodbyes wait for peers.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The conversation with other nodes. What is learnt goes to the host; only
 /// who is just being contacted is remembered here.
@@ -56,16 +61,21 @@ impl Gossip {
         }
     }
 
-    /// Asks a node and tells it of this one; returns when that is sent.
+    /// Tells a node of this one and asks it; returns when that is sent.
+    ///
+    /// In this order a peer knows this node before it answers, so whoever has
+    /// the answer hears of all changes that come after it.
     ///
     /// # Errors
     ///
     /// When it cannot be reached.
     pub(crate) async fn contact(&self, session: &Arc<Session>, node: &NodeId) -> Result<()> {
         let Some(_contact) = Contact::begin(self, node) else { return Ok(()) };
-        self.ask(session, node).await?;
+        // First, so that `push` reaches it with what changes after the news.
+        session.connect(node)?;
         let news = self.news(session)?;
-        self.send(session, node, PacketKind::GossipResponse, news).await
+        self.send(session, node, PacketKind::GossipResponse, news).await?;
+        self.ask(session, node).await
     }
 
     async fn ask(&self, session: &Arc<Session>, node: &NodeId) -> Result<()> {
@@ -138,8 +148,20 @@ impl Gossip {
         nodes.map(|node| node.id).collect()
     }
 
+    /// Tells what changed about this node to all that may know it: nodes that
+    /// are available, and those that it has told of itself but that have not
+    /// told of themselves yet. Waits for the former.
+    pub(crate) async fn push(&self, session: &Arc<Session>, news: Bytes) -> Result<()> {
+        let connected = session.connected();
+        for node in connected.iter().filter(|node| !is_available(&session.host, node)) {
+            session.queue(node, session.frame(PacketKind::GossipResponse, news.clone())?);
+        }
+        timeout(PATIENCE, session.tell(&self.peers(session), news)).await.ok();
+        Ok(())
+    }
+
     /// Available nodes, those first that are connected, no more than may be.
-    pub(crate) fn peers(&self, session: &Session) -> Vec<NodeId> {
+    fn peers(&self, session: &Session) -> Vec<NodeId> {
         let nodes = session.host.nodes().into_iter().filter(|node| node.available && !node.local);
         let mut peers: Vec<_> = nodes.map(|node| node.id).collect();
         peers.sort_by_cached_key(|node| !session.is_connected(node));
@@ -224,6 +246,10 @@ impl Gossip {
         if let Some(seq) = gossip::rejoin(&row(&local), request) {
             host.raise_local_seq(seq);
         }
+        if !is_available(host, &sender) {
+            // First, so that `push` reaches it with what changes after the answer.
+            session.connect(&sender).ok();
+        }
         let nodes = host.nodes();
         let answer = gossip::answer(nodes.iter().map(row), request);
         make(host, answer.changes);
@@ -242,7 +268,12 @@ impl Gossip {
 
     /// Handles a response: takes over what the sender knows better, and
     /// outdoes an earlier run of this node.
-    pub(crate) fn told(&self, session: &Arc<Session>, sender: &NodeId, response: &GossipResponse) {
+    pub(crate) fn told(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        sender: &NodeId,
+        response: &GossipResponse,
+    ) {
         let host = &session.host;
         let nodes = host.nodes();
         let known = |id: &NodeId| nodes.iter().find(|node| node.id == *id);
@@ -251,19 +282,20 @@ impl Gossip {
         self.heard.notify_waiters();
         if let Some(seq) = outdone(&nodes, response) {
             host.raise_local_seq(seq);
-            self.insist(session, sender.clone());
+            self.insist(session, sender);
         }
     }
 
     /// Tells all peers of this node, and one that holds it for another run.
-    fn insist(&self, session: &Arc<Session>, node: NodeId) {
+    fn insist(self: &Arc<Self>, session: &Arc<Session>, node: &NodeId) {
+        session.connect(node).ok();
         let Ok(news) = self.news(session) else { return };
-        let mut peers = self.peers(session);
-        if !peers.contains(&node) {
-            peers.push(node);
-        }
-        let session_ = Arc::clone(session);
-        session.spawn(async move { session_.tell(&peers, news).await });
+        let (gossip, session_) = (Arc::clone(self), Arc::clone(session));
+        session.spawn(async move {
+            if let Err(error) = gossip.push(&session_, news).await {
+                tracing::debug!(%error, "gossip is not sent");
+            }
+        });
     }
 
     fn send_soon(

@@ -1,13 +1,11 @@
 #![doc = include_str!("../README.md")]
 
-mod batch;
 mod config;
 mod connection;
 mod discoverer;
 mod error;
 mod gossip;
 mod listener;
-mod pace;
 mod session;
 mod socket;
 mod transporter;

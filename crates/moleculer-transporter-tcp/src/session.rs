@@ -17,8 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     TcpConfig,
-    batch::Frame,
-    connection::{Connection, End, SendError},
+    connection::{Connection, End, Frame, SendError},
     error::{disconnected, no_address, not_sendable, unreachable},
     socket,
 };
@@ -94,6 +93,16 @@ impl Session {
         }
     }
 
+    /// Queues a packet for a node that there is a connection to, open or not;
+    /// without room it is lost.
+    pub(crate) fn queue(&self, node: &NodeId, frame: Frame) {
+        if let Some(connection) = self.connections.pin().get(node)
+            && connection.try_queue(frame).is_err()
+        {
+            tracing::debug!(%node, "the node is not told of changes: its queue is full");
+        }
+    }
+
     /// Sends an encoded GOSSIP_RES to several nodes.
     pub(crate) async fn tell(self: &Arc<Self>, nodes: &[NodeId], response: Bytes) {
         let sends = nodes.iter().map(|node| async {
@@ -107,10 +116,22 @@ impl Session {
         }
     }
 
-    /// Whether packets to this node can go out at once.
+    /// Opens the connection to a node, unless there is one.
+    ///
+    /// # Errors
+    ///
+    /// When nobody knows where the node is.
+    pub(crate) fn connect(self: &Arc<Self>, node: &NodeId) -> Result<()> {
+        self.connection(node).map(drop)
+    }
+
+    /// Nodes that there is a connection to, open or not.
+    pub(crate) fn connected(&self) -> Vec<NodeId> {
+        self.connections.pin().keys().cloned().collect()
+    }
+
     pub(crate) fn is_connected(&self, node: &NodeId) -> bool {
-        let connections = self.connections.pin();
-        connections.get(node).is_some_and(|connection| connection.last_used().is_some())
+        self.connections.pin().contains_key(node)
     }
 
     /// Ends all tasks and sockets, after what is queued has been read.

@@ -7,32 +7,32 @@ use std::{
 
 use moleculer_core::{BrokerBuilder, BrokerOptions, Plugins, protocol::PacketKind};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use crate::support::{Node, Peer, Port, is_silent, quiet};
+use crate::support::{DEADLINE, Node, Peer, Port, echo, is_silent, quiet};
 
 #[tokio::test]
 async fn first_contact() {
     let (port, peer) = (Port::new(), Peer::new("peer"));
     let start = Node::start("a", quiet().port(port.number).urls([peer.url()]));
     let meet = async {
-        // HELLO first, then what the node knows, then what it offers.
+        // HELLO first, then what the node offers, then what it knows.
         let mut from_node = peer.accept().await;
         let hello = from_node.expect(PacketKind::GossipHello).await;
         assert_eq!(hello["port"], port.number);
         assert_eq!((&hello["sender"], &hello["ver"]), (&json!("a"), &json!("5")));
         assert!(!hello["host"].as_str().unwrap().is_empty());
-        let request = from_node.expect(PacketKind::GossipRequest).await;
-        let rows = request["online"].as_object().unwrap();
-        assert_eq!(rows.keys().collect::<Vec<_>>(), ["a"], "the peer is known by its address only");
-        assert_eq!(rows["a"].as_array().unwrap().len(), 3);
-        assert_eq!(request.get("offline"), None);
         let news = from_node.expect(PacketKind::GossipResponse).await;
         let info = &news["online"]["a"][0];
         assert_eq!(info["port"], port.number);
         for member in ["seq", "instanceID", "ipList", "hostname", "client", "services"] {
             assert!(!info[member].is_null(), "{member} in {info}");
         }
+        let request = from_node.expect(PacketKind::GossipRequest).await;
+        let rows = request["online"].as_object().unwrap();
+        assert_eq!(rows.keys().collect::<Vec<_>>(), ["a"], "the peer is known by its address only");
+        assert_eq!(rows["a"].as_array().unwrap().len(), 3);
+        assert_eq!(request.get("offline"), None);
         // The answer comes over the peer's own connection.
         let mut to_node = peer.join(port.number, 1).await;
         (from_node, is_silent(&mut to_node).await, to_node)
@@ -81,6 +81,32 @@ async fn a_peer_that_comes_by_itself() {
     peer.send(&mut to_node, PacketKind::Ping, json!({"time": 1})).await;
     from_node.expect(PacketKind::Pong).await;
     node.stop().await;
+}
+
+/// It is known only when it has told of itself, which may take it a while.
+#[tokio::test]
+async fn whoever_was_told_of_a_node_is_told_of_its_changes() {
+    let (port, listed, asking) = (Port::new(), Peer::new("listed"), Peer::new("asking"));
+    let transporter = quiet().port(port.number).urls([listed.url()]);
+    let a = Node::with("a", transporter, |builder| {
+        let options = json!({"nodeID": "a", "transit": {"serviceChangedDebounceTime": 0}});
+        builder.options(BrokerOptions::from_value(options).unwrap())
+    });
+    let a = a.await.unwrap();
+    let mut to_node = asking.connect(port.number).await;
+    asking.send(&mut to_node, PacketKind::GossipRequest, json!({})).await;
+    let (mut first, mut second) = (listed.accept().await, asking.accept().await);
+    for from_node in [&mut first, &mut second] {
+        from_node.until(PacketKind::GossipResponse).await;
+    }
+    a.broker.create_service(echo("late")).await.unwrap();
+    for from_node in [&mut first, &mut second] {
+        let told = async {
+            while !from_node.until(PacketKind::GossipResponse).await.to_string().contains("late") {}
+        };
+        timeout(DEADLINE, told).await.expect("the change is not told");
+    }
+    a.stop().await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ const SINGLE_TURNS: u32 = 8;
 /// packets is best. Which of them it is, only trying can tell: once in a
 /// while a packet is queued, and if others join it all are, until none do.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(super) struct Pace {
     /// Packets that may still be written directly.
     direct: u32,
     /// Turns in a row that had a single packet.
@@ -24,23 +24,23 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { direct: DIRECT, single_turns: SINGLE_TURNS, packets: 0 }
     }
 
     /// Whether the next packet may be written directly.
-    pub(crate) const fn is_direct(&mut self) -> bool {
+    pub(super) const fn is_direct(&mut self) -> bool {
         let direct = self.direct > 0;
         self.direct = self.direct.saturating_sub(1);
         direct
     }
 
-    pub(crate) const fn queued(&mut self) {
+    pub(super) const fn queued(&mut self) {
         self.packets = self.packets.saturating_add(1);
     }
 
     /// Everything queued is written.
-    pub(crate) fn turn_ended(&mut self) {
+    pub(super) fn turn_ended(&mut self) {
         let single = std::mem::take(&mut self.packets) <= 1;
         self.single_turns = if single { (self.single_turns + 1).min(SINGLE_TURNS) } else { 0 };
         self.direct = if self.single_turns == SINGLE_TURNS { DIRECT } else { 0 };

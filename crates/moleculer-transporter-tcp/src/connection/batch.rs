@@ -13,7 +13,7 @@ use moleculer_core::protocol::{
 use tokio::net::TcpStream;
 
 /// What may wait in a queue, in packets and in KiB together.
-pub(crate) const ROOM: usize = 4096;
+pub(super) const ROOM: usize = 4096;
 /// Bodies from this size on are not copied into the common buffer.
 const COPY_BELOW: usize = 16 * 1024;
 /// A larger buffer is given back when its burst is over.
@@ -31,13 +31,13 @@ pub(crate) struct Frame {
 
 /// Bytes to write: first the parts, then the tail.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
+pub(super) struct Batch {
     parts: VecDeque<Bytes>,
     tail: BytesMut,
     /// Room that it takes in the queue.
-    pub(crate) cost: usize,
+    pub(super) cost: usize,
     /// Holds more than gossip.
-    pub(crate) used: bool,
+    pub(super) used: bool,
 }
 
 impl Frame {
@@ -55,7 +55,7 @@ impl Frame {
     }
 
     /// Writes what the socket takes now; tells how many bytes.
-    pub(crate) fn try_write(&self, stream: &TcpStream) -> io::Result<usize> {
+    pub(super) fn try_write(&self, stream: &TcpStream) -> io::Result<usize> {
         stream.try_write_vectored(&[IoSlice::new(&self.header), IoSlice::new(&self.body)])
     }
 
@@ -63,17 +63,17 @@ impl Frame {
         self.body
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         HEADER_LEN + self.body.len()
     }
 
     /// Packets and KiB, at most all the room there is.
-    pub(crate) fn cost(&self) -> u32 {
+    pub(super) fn cost(&self) -> u32 {
         (1 + self.body.len() / 1024).min(ROOM) as u32
     }
 
     /// Gossip does not keep a connection from being the least recently used.
-    pub(crate) const fn is_used(&self) -> bool {
+    pub(super) const fn is_used(&self) -> bool {
         !matches!(
             self.kind,
             PacketKind::GossipHello | PacketKind::GossipRequest | PacketKind::GossipResponse
@@ -83,17 +83,17 @@ impl Frame {
 
 impl Batch {
     /// A batch with a packet that takes no room.
-    pub(crate) fn beginning_with(hello: &Frame) -> Self {
+    pub(super) fn beginning_with(hello: &Frame) -> Self {
         let mut batch = Self::default();
         batch.push(hello);
         Self { cost: 0, ..batch }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty() && self.tail.is_empty()
     }
 
-    pub(crate) fn push(&mut self, frame: &Frame) {
+    pub(super) fn push(&mut self, frame: &Frame) {
         self.cost += frame.cost() as usize;
         self.used |= frame.is_used();
         self.tail.extend_from_slice(&frame.header);
@@ -106,7 +106,7 @@ impl Batch {
     }
 
     /// Puts what is left of a frame in front of all others.
-    pub(crate) fn unwritten(&mut self, frame: &Frame, written: usize) {
+    pub(super) fn unwritten(&mut self, frame: &Frame, written: usize) {
         let body = written.saturating_sub(HEADER_LEN);
         self.parts.push_front(frame.body.slice(body..));
         if let Some(header) = frame.header.get(written..) {
@@ -115,7 +115,7 @@ impl Batch {
     }
 
     /// Writes everything, waiting for the socket where it must.
-    pub(crate) async fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+    pub(super) async fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
         while !self.is_empty() {
             match self.try_write(stream) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
