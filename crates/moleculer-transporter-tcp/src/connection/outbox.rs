@@ -8,7 +8,7 @@ use std::{
 use tokio::{
     net::TcpStream,
     sync::{Notify, Semaphore},
-    task::coop::consume_budget,
+    task::{coop::consume_budget, yield_now},
     time::Instant,
 };
 
@@ -155,7 +155,12 @@ impl Outbox {
                     self.room.add_permits(std::mem::take(&mut batch.cost));
                     consume_budget().await;
                 }
-                Next::Wait => self.work.notified().await,
+                Next::Wait => {
+                    self.work.notified().await;
+                    // Woken by the first packet, this task would run before
+                    // those that are about to send the others of the turn.
+                    yield_now().await;
+                }
                 Next::End(end) => return end,
             }
         }
