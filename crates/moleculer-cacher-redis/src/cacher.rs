@@ -18,7 +18,7 @@ use serde::de::IgnoredAny;
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
-    config::RedisBuilder,
+    builder::RedisBuilder,
     error::{no_answer, not_connected},
     lock::Locks,
     pattern::glob,

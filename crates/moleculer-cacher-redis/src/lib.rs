@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod builder;
 mod cacher;
 mod config;
 mod error;
@@ -8,13 +9,14 @@ mod link;
 mod lock;
 mod pattern;
 mod plugin;
+mod servers;
 mod session;
 mod target;
 
 pub use self::{
+    builder::RedisBuilder,
     cacher::RedisCacher,
-    config::{
-        Address, ClusterConfig, ClusterOptions, RedisBuilder, RedisConfig, Redlock, ServerConfig,
-    },
+    config::{ClusterConfig, ClusterOptions, RedisConfig, Redlock, ServerConfig},
     plugin::REDIS,
+    servers::Address,
 };

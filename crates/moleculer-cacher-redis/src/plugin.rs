@@ -7,7 +7,7 @@ use moleculer_core::{
     cacher::{CacherPlugin, DynCacher, IntoCacher},
 };
 
-use crate::{RedisCacher, RedisConfig, config::RedisBuilder};
+use crate::{RedisCacher, RedisConfig, builder::RedisBuilder};
 
 /// `Redis` and `redis://...`, for the broker's plug-ins.
 pub const REDIS: CacherPlugin = CacherPlugin {
