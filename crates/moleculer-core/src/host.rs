@@ -230,6 +230,14 @@ impl Host {
         self.0.forget_offline(age);
     }
 
+    /// Another node, with this instance id, lives under this node's id. True if
+    /// this node stays and has to tell the other one of itself; otherwise the
+    /// broker stops with that error, and says no goodbye, which would take the
+    /// other one off all nodes.
+    pub fn rival(&self, instance_id: &str) -> bool {
+        self.0.rival(instance_id)
+    }
+
     /// Runs a task that belongs to the broker: `stop()` waits for it.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(Box::pin(task));
@@ -296,6 +304,11 @@ pub trait HostApi: Send + Sync + 'static {
     fn silent_nodes(&self, limit: Duration) -> Vec<NodeId>;
     /// See [`Host::forget_offline`].
     fn forget_offline(&self, age: Duration);
+    /// See [`Host::rival`].
+    fn rival(&self, instance_id: &str) -> bool {
+        let _ = instance_id;
+        true
+    }
     /// See [`Host::spawn`].
     fn spawn(&self, task: BoxFuture<'static, ()>);
     /// See [`Host::stopping`].

@@ -96,7 +96,8 @@ impl ServiceBroker {
             self.begin_stop();
             self.ended().await;
         }
-        started
+        // What stopped it says more than that it was stopped.
+        lock(&self.0.failure).clone().map_or(started, Err)
     }
 
     async fn start_all(&self) -> Result<()> {

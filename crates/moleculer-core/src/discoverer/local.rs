@@ -135,9 +135,11 @@ impl LocalDiscoverer {
             beat.seq.is_none_or(|seq| seq == node.seq)
                 && beat.instance_id.as_ref().is_none_or(|id| instance.starts_with(id.as_str()))
         });
-        if known {
+        let gone = host.node(&sender).is_some_and(|node| !node.available);
+        if known || gone {
             host.node_alive(&sender, beat.cpu, None);
-        } else {
+        }
+        if !known {
             self.reply(PacketKind::Discover, sender, PacketBody::Discover);
         }
     }

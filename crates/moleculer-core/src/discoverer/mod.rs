@@ -19,7 +19,9 @@ use crate::{Result, host::Host};
 ///   [`Host::stopping`].
 /// - `handle` gets every packet of discovery: DISCOVER, INFO, DISCONNECT,
 ///   HEARTBEAT and the GOSSIP kinds. It is called in the reader's task, so it
-///   must not block; answers are sent from spawned tasks.
+///   must not block; answers are sent from spawned tasks. Packets with this
+///   node's own id do not come, but for a GOSSIP_RES, which another node of the
+///   same id sent: see [`Host::rival`].
 /// - What it learns goes to the host's registry methods; it keeps no second
 ///   truth about nodes.
 /// - `stop` says goodbye. It is called while the transporter is still connected.

@@ -40,6 +40,10 @@ use crate::{
 /// greetings cost those who send them nothing.
 const MOST_MET: usize = 1000;
 
+/// Most nodes altogether: each info that somebody makes up adds one, and a
+/// medium without heartbeats would keep it for ever.
+const MOST_NODES: usize = 10_000;
+
 /// Most nodes that are gone and still known: whoever invents ids does not fill
 /// the memory.
 const MOST_OFFLINE: usize = 1000;
@@ -63,6 +67,8 @@ struct State {
     nodes: Vec<Arc<Node>>,
     services: Vec<Arc<ServiceItem>>,
     local: LocalState,
+    /// Whether it was told that there is no room for another node.
+    told_full: bool,
 }
 
 /// A service of some node.
@@ -107,6 +113,7 @@ impl Registry {
                 nodes: vec![local_node.clone()],
                 services: Vec::new(),
                 local: LocalState::new(identity),
+                told_full: false,
             }),
             local_node,
             started: Instant::now(),
@@ -210,6 +217,15 @@ impl State {
         self.nodes.iter().find(|node| node.id == *id)
     }
 
+    /// Whether there is no room for another node, which is logged once.
+    fn is_full(&mut self) -> bool {
+        let full = self.nodes.len() >= MOST_NODES;
+        if full && !std::mem::replace(&mut self.told_full, true) {
+            tracing::error!(nodes = MOST_NODES, "too many nodes: further ones are ignored");
+        }
+        full
+    }
+
     /// Forgets the first of too many nodes that were met but never told of themselves.
     fn make_room(&mut self) {
         let mut met = self.nodes.iter().enumerate().filter(|(_, node)| node.was_only_met());
@@ -267,6 +283,52 @@ mod tests {
         for (id, known) in [("invented-4", false), ("invented-5", true), ("listed", true)] {
             assert_eq!(registry.node(id).is_some(), known, "{id}");
         }
+    }
+
+    #[tokio::test]
+    async fn nodes_are_bounded() {
+        let broker = BrokerBuilder::new(Plugins::core()).build().unwrap();
+        let registry = broker.registry();
+        let request: crate::ActionFn = Arc::new(|_| Box::pin(async { Ok(crate::Body::Empty) }));
+        let come = |id: &str| registry.node_info(&id.into(), &Arc::default(), &request);
+        for n in 0..MOST_NODES {
+            come(&n.to_string());
+        }
+        assert_eq!(registry.nodes().len(), MOST_NODES);
+        assert_eq!(come("one more"), []);
+        assert!(registry.node("one more").is_none());
+        // Those that are known go on.
+        assert_eq!(come("7"), [Change::NodeUpdated { node: "7".into() }]);
+        registry.node_offline(&"7".into(), true);
+        assert!(!come("7").is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_info_that_is_older_than_the_goodbye_is_ignored() {
+        let broker = BrokerBuilder::new(Plugins::core()).build().unwrap();
+        let registry = broker.registry();
+        let request: crate::ActionFn = Arc::new(|_| Box::pin(async { Ok(crate::Body::Empty) }));
+        let come = |instance: &str, seq| {
+            let info = NodeInfo { instance_id: instance.into(), seq, ..NodeInfo::default() };
+            registry.node_info(&"n".into(), &Arc::new(info), &request);
+            registry.node("n").unwrap().available()
+        };
+        let go = |unexpected| registry.node_offline(&"n".into(), unexpected);
+        assert!(come("one", 5));
+        go(false);
+        // The one of its stop may come last.
+        for (instance, seq, back) in
+            [("one", 4, false), ("one", 6, false), ("two", 1, true), ("two", 1, true)]
+        {
+            assert_eq!(come(instance, seq), back, "{instance} {seq}");
+        }
+        go(false);
+        assert!(come("two", 3), "it has started again, as a JavaScript broker can");
+        go(false);
+        registry.node("n").unwrap().alive(None, None);
+        assert!(come("two", 3), "it shows life");
+        go(true);
+        assert!(come("two", 3), "it only was silent");
     }
 
     #[tokio::test(start_paused = true)]

@@ -56,6 +56,8 @@ pub(crate) struct NodeState {
     pub(crate) listed: bool,
     pub(crate) last_heartbeat: Instant,
     pub(crate) offline_since: Option<Instant>,
+    /// It said goodbye, and no sign of life came since.
+    pub(crate) left: bool,
 }
 
 impl Node {
@@ -75,6 +77,7 @@ impl Node {
                 listed: false,
                 last_heartbeat: Instant::now(),
                 offline_since: None,
+                left: false,
             }),
         }
     }
@@ -115,6 +118,13 @@ impl Node {
         !self.local && state.info.is_none() && state.address.seen_at.is_some()
     }
 
+    /// Whether this info was on its way when the node said goodbye.
+    pub(super) fn sent_before_its_goodbye(&self, info: &NodeInfo) -> bool {
+        let state = self.state();
+        let same = !info.instance_id.is_empty() && state.instance_id == info.instance_id;
+        state.left && same && info.seq <= state.seq
+    }
+
     /// How long ago the last sign of life was.
     pub(crate) fn silent_for(&self) -> Duration {
         self.state().last_heartbeat.elapsed()
@@ -146,6 +156,7 @@ impl Node {
     pub(crate) fn alive(&self, cpu: Option<f64>, cpu_seq: Option<u64>) {
         let mut state = self.state();
         state.last_heartbeat = Instant::now();
+        state.left = false;
         match cpu_seq {
             Some(seq) if seq <= state.cpu_seq => {}
             seq => {

@@ -17,7 +17,14 @@ impl Registry {
         request: &ActionFn,
     ) -> Vec<Change> {
         let mut state = self.state();
+        if state.node(id).is_none() && state.is_full() {
+            return Vec::new();
+        }
         let node = state.node_or_new(id);
+        if node.sent_before_its_goodbye(info) {
+            tracing::debug!(node_id = %id, "an info that came after the goodbye is ignored");
+            return Vec::new();
+        }
         let mut changes = Vec::new();
         let was_available = node.available();
         let seen_before = node.state().info.is_some();
@@ -53,6 +60,7 @@ impl Registry {
         if !was_available {
             state.last_heartbeat = Instant::now();
             state.offline_since = None;
+            state.left = false;
         }
         news
     }
@@ -139,6 +147,7 @@ impl Registry {
             let mut node = node.state();
             node.seq = node.seq.saturating_add(1);
             node.offline_since = Some(Instant::now());
+            node.left = !unexpected;
         }
         self.forget_node(&mut state, id);
         state.forget_oldest();

@@ -1,4 +1,4 @@
-//! Invalid packets in the log: [`Dropped`].
+//! Packets that do no good, in the log: [`Dropped`].
 
 use std::{sync::Mutex, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::sync::lock;
 /// invalid packets, and each says the same.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Counts invalid packets, so that the log tells of them now and then.
+/// Counts packets of one kind of trouble, so that the log tells of them now and then.
 #[derive(Default)]
 pub(super) struct Dropped(Mutex<Tally>);
 

@@ -210,6 +210,13 @@ impl HostApi for TransitHost {
         silent.map(|node| node.id.clone()).collect()
     }
 
+    fn rival(&self, instance_id: &str) -> bool {
+        match (self.transit(), self.broker.upgrade()) {
+            (Ok(transit), Some(broker)) => transit.stays(&broker, instance_id),
+            _ => false,
+        }
+    }
+
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.tasks.spawn(task);
     }

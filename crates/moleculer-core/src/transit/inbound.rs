@@ -14,7 +14,7 @@ use super::{
     stream::{Key, Marks, Opened, Part, Side},
 };
 use crate::{
-    Body, Delivery, Error, EventKind, Flow, Result, ServiceBroker,
+    Body, Delivery, EventKind, Flow, Result, ServiceBroker,
     broker::{self, Origin, PacketOrigin, Phase, Sent},
 };
 
@@ -71,14 +71,10 @@ impl Transit {
                 self.on_response_packet(&sender, *response, delivery.bytes.len());
             }
             PacketBody::Event(event) => on_event(broker, sender, *event),
-            PacketBody::Info(info) if own => {
-                if info.instance_id != broker.inner().instance_id {
-                    broker.fail(Error::internal(format!(
-                        "another node uses the node id '{sender}'; give each node its own"
-                    )));
-                }
+            // Of the gossip only another node of this id sends it to this one.
+            body if own && body.kind() != PacketKind::GossipResponse => {
+                self.on_own_packet(broker, &body);
             }
-            _ if own => {}
             PacketBody::Ping(ping) => self.on_ping(broker, sender, ping),
             PacketBody::Pong(pong) => broker.on_pong(sender, &pong),
             body => {
@@ -91,12 +87,13 @@ impl Transit {
     fn version_fits(&self, packet: &Packet) -> bool {
         let fits =
             self.disable_version_check || packet.version == PacketVersion::Known(self.protocol);
-        if !fits {
+        if !fits && let Some(untold) = self.other_versions.count() {
             tracing::warn!(
                 node_id = %packet.sender,
                 kind = %packet.kind(),
                 actual = %self.protocol,
                 received = packet.version.as_str(),
+                untold,
                 "Protocol version mismatch: the packet is dropped; set `protocol`, or \
                  `transit.disableVersionCheck` on both sides"
             );

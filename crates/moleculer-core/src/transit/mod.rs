@@ -1,5 +1,6 @@
 //! Between the broker and one transporter: packets out, packets in.
 
+mod conflict;
 mod dropped;
 mod host;
 mod inbound;
@@ -60,6 +61,8 @@ pub(crate) struct Transit {
     /// Notified when a stop waits for `running` to become 0.
     answered: Option<Notify>,
     connected: AtomicBool,
+    /// Another node has this node's id, and stays.
+    gave_way: AtomicBool,
     info_changed: Notify,
     /// The seq of this node's info as it was last told to all.
     told: AtomicU64,
@@ -67,6 +70,9 @@ pub(crate) struct Transit {
     balanced: Option<tokio::sync::Mutex<Vec<Topic>>>,
     hooks: TransitHooks,
     dropped: Dropped,
+    other_versions: Dropped,
+    /// Packets of nodes that have this node's id and have to go.
+    rivals: Dropped,
     regenerator: Option<Arc<dyn ErrorRegenerator>>,
 }
 
@@ -101,9 +107,12 @@ impl Transit {
             room: Notify::new(),
             answered: options.tracking.enabled.then(Notify::new),
             connected: AtomicBool::new(false),
+            gave_way: AtomicBool::new(false),
             info_changed: Notify::new(),
             told: AtomicU64::new(0),
             dropped: Dropped::default(),
+            other_versions: Dropped::default(),
+            rivals: Dropped::default(),
             balanced: options.disable_balancer.then(tokio::sync::Mutex::default),
         })
     }
@@ -223,7 +232,7 @@ impl Transit {
     }
 
     pub(crate) async fn send_local_info(&self) {
-        if !self.connected.load(Ordering::Acquire) {
+        if !self.is_connected() || self.gave_way.load(Ordering::Acquire) {
             return;
         }
         let seq = self.local_seq();
@@ -311,7 +320,8 @@ impl Transit {
             broker.announce_event("$transporter.disconnected", Object::from([("graceFul", true)]));
         }
         let was_connected = self.connected.swap(false, Ordering::AcqRel);
-        if was_connected && let Err(error) = self.discoverer.stop_dyn().await {
+        let goodbye = was_connected && !self.gave_way.load(Ordering::Acquire);
+        if goodbye && let Err(error) = self.discoverer.stop_dyn().await {
             tracing::warn!(%error, "the goodbye was not sent");
         }
         if let Err(error) = self.transporter.disconnect_dyn().await {

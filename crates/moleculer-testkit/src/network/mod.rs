@@ -119,16 +119,14 @@ struct State {
     sides: BTreeMap<NodeId, usize>,
     /// Nodes that have no medium now.
     away: BTreeSet<NodeId>,
-    ends: BTreeMap<Address, Arc<End>>,
+    /// In the order of their coming; an id may be there twice.
+    ends: Vec<Arc<End>>,
     /// Arrival of the last packet on each way, for those that keep order.
     last: BTreeMap<(NodeId, NodeId), Instant>,
     /// Counts packets, so that those of one moment have an order.
     packets: u64,
     trace: String,
 }
-
-/// Namespace and node id.
-type Address = (String, NodeId);
 
 /// One node's end.
 struct End {
@@ -144,7 +142,7 @@ struct Inbox {
     /// By arrival.
     packets: BTreeMap<(Instant, u64), (NodeId, PacketKind, Bytes)>,
     balanced: Vec<Topic>,
-    /// It has disconnected, crashed, or another node took its address.
+    /// It has disconnected or crashed.
     over: bool,
 }
 
@@ -158,7 +156,7 @@ impl SimNetwork {
             ways: BTreeMap::new(),
             sides: BTreeMap::new(),
             away: BTreeSet::new(),
-            ends: BTreeMap::new(),
+            ends: Vec::new(),
             last: BTreeMap::new(),
             packets: 0,
             trace: String::new(),
@@ -204,8 +202,8 @@ impl SimNetwork {
             true => state.away.insert(node.into()),
             false => state.away.remove(node),
         };
-        let hosts = state.ends.iter().filter(|((_, id), _)| *id == *node);
-        let hosts: Vec<_> = hosts.map(|(_, end)| end.host.clone()).collect();
+        let hosts = state.ends.iter().filter(|end| *end.host.node_id() == *node);
+        let hosts: Vec<_> = hosts.map(|end| end.host.clone()).collect();
         drop(state);
         for host in hosts.iter().filter(|_| changed) {
             if away { host.disconnected(&lost()) } else { host.reconnected() }
@@ -215,14 +213,8 @@ impl SimNetwork {
     /// A node dies without a word: what it sends from now on vanishes, and
     /// what is under way to it too. Its id is free for another one.
     pub fn crash(&self, node: &str) {
-        let mut dead = Vec::new();
-        self.state().ends.retain(|(_, id), end| {
-            let dies = *id == *node;
-            if dies {
-                dead.push(Arc::clone(end));
-            }
-            !dies
-        });
+        let dies = |end: &mut Arc<End>| *end.host.node_id() == *node;
+        let dead: Vec<_> = self.state().ends.extract_if(.., dies).collect();
         for end in dead {
             end.finish();
         }
@@ -230,7 +222,7 @@ impl SimNetwork {
 
     /// Packets that are under way.
     pub fn under_way(&self) -> usize {
-        self.state().ends.values().map(|end| end.inbox().packets.len()).sum()
+        self.state().ends.iter().map(|end| end.inbox().packets.len()).sum()
     }
 
     /// What happened, in lines such as `1500 a > b REQ`, when a sent a request
@@ -270,17 +262,16 @@ impl SimNetwork {
     /// Those who get a packet of this topic.
     fn receivers(&self, host: &Host, topic: &Topic) -> Vec<Arc<End>> {
         let state = self.state();
-        let ends = state.ends.iter().filter(|((space, _), _)| space == host.namespace());
-        let mut ends: Vec<_> = match &topic.target {
-            Target::Node(node) => ends.filter(|((_, id), _)| id == node).collect(),
-            Target::All => ends.collect(),
+        let ends = state.ends.iter().filter(|end| end.host.namespace() == host.namespace());
+        match &topic.target {
+            Target::Node(node) => ends.filter(|end| end.host.node_id() == node).cloned().collect(),
+            Target::All => ends.cloned().collect(),
             _ => {
-                let wanted = ends.filter(|(_, end)| end.inbox().takes(topic)).collect::<Vec<_>>();
+                let wanted: Vec<_> = ends.filter(|end| end.inbox().takes(topic)).collect();
                 let chosen = state.random.below(wanted.len());
-                wanted.into_iter().skip(chosen).take(1).collect()
+                wanted.into_iter().skip(chosen).take(1).cloned().collect()
             }
-        };
-        ends.drain(..).map(|(_, end)| Arc::clone(end)).collect()
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! [`SimTransporter`].
 
 use std::{
-    collections::btree_map::Entry,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -66,13 +65,7 @@ impl Transporter for SimTransporter {
             if state.away.contains(host.node_id()) {
                 return Err(lost());
             }
-            match state.ends.entry((host.namespace().to_owned(), host.node_id().clone())) {
-                Entry::Vacant(place) => place.insert(Arc::clone(&end)),
-                Entry::Occupied(_) => {
-                    let id = host.node_id();
-                    return Err(Error::options(format!("the node id '{id}' is taken")));
-                }
-            };
+            state.ends.push(Arc::clone(&end));
         }
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&end));
         let network = self.network.clone();
@@ -93,12 +86,15 @@ impl Transporter for SimTransporter {
     }
 
     fn try_publish(&self, topic: &Topic, bytes: Bytes) -> Result<(), TryPublishError> {
+        let end = self.end().map_err(TryPublishError::Failed)?;
+        let receivers = match &topic.target {
+            Target::All => return Err(TryPublishError::Full(bytes)),
+            _ => self.network.receivers(&end.host, topic),
+        };
         // Only with one receiver is it sure that nobody gets it twice.
-        if topic.target == Target::All {
+        if receivers.len() > 1 {
             return Err(TryPublishError::Full(bytes));
         }
-        let end = self.end().map_err(TryPublishError::Failed)?;
-        let receivers = self.network.receivers(&end.host, topic);
         let from = end.host.node_id();
         let dead = end.inbox().over;
         let sent = |to| dead || self.network.send(from, to, topic.kind, &bytes);
@@ -124,7 +120,7 @@ impl Transporter for SimTransporter {
         let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(end) = end else { return Ok(()) };
         let mut state = self.network.state();
-        state.ends.retain(|_, other| !Arc::ptr_eq(other, &end));
+        state.ends.retain(|other| !Arc::ptr_eq(other, &end));
         drop(state);
         end.finish();
         Ok(())
