@@ -8,6 +8,7 @@ mod gossip;
 mod listener;
 mod session;
 mod socket;
+mod strangers;
 mod transporter;
 mod udp;
 mod urls;

@@ -18,15 +18,21 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{session::Session, socket};
+use crate::{
+    session::Session,
+    socket,
+    strangers::{Seldom, Stranger, Strangers},
+};
 
 /// Connections that the system holds until they are accepted.
 const BACKLOG: i32 = 1024;
 /// Bytes asked for with each read. Packets share the buffer until they are
 /// decoded, so a larger one would live longer.
 const READ_BUFFER: usize = 64 * 1024;
-/// Below this the buffer is not worth a read.
-const LEAST_READ: usize = 8 * 1024;
+/// The same before the first packet, which is small.
+const FIRST_BUFFER: usize = 512;
+/// Most bytes of the first packet.
+const FIRST_PACKET: usize = 64 * 1024;
 /// Pause after the system refused to accept, mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -85,47 +91,107 @@ pub(crate) fn serve(listener: TcpListener, session: &Arc<Session>) {
 }
 
 async fn accept(listener: TcpListener, session: &Arc<Session>) {
+    let (strangers, troubles) = (Arc::new(Strangers::default()), Arc::new(Troubles::default()));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // A peer that is gone already ends the reader.
                 socket::prepare(&stream).ok();
                 let (token, session_) = (session.token.child_token(), Arc::clone(session));
+                let (stranger, troubles) = (strangers.admit(), Arc::clone(&troubles));
                 session.spawn(async move {
-                    token.run_until_cancelled(serve_peer(stream, peer, &session_)).await;
+                    let served = serve_peer(stream, peer, &session_, stranger, &troubles);
+                    token.run_until_cancelled(served).await;
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if let Some(others) = troubles.refused.count() {
+                    tracing::warn!(%error, others, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-async fn serve_peer(stream: TcpStream, peer: SocketAddr, session: &Session) {
-    match read(stream, peer.ip().to_canonical(), session).await {
+/// What anybody can cause, as often as he likes.
+#[derive(Debug, Default)]
+struct Troubles {
+    refused: Seldom,
+    garbage: Seldom,
+}
+
+async fn serve_peer(
+    stream: TcpStream,
+    peer: SocketAddr,
+    session: &Session,
+    stranger: Stranger,
+    troubles: &Troubles,
+) {
+    match read(stream, peer.ip().to_canonical(), session, stranger).await {
         Ok(()) => tracing::trace!(%peer, "connection closed"),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            tracing::warn!(%peer, %error, "connection closed: the peer sends no proper frames");
+            if let Some(others) = troubles.garbage.count() {
+                tracing::warn!(%peer, %error, others, "connection closed: the peer sends no proper frames");
+            }
         }
         Err(error) => tracing::debug!(%peer, %error, "connection lost"),
     }
 }
 
-async fn read(mut stream: TcpStream, from: IpAddr, session: &Session) -> io::Result<()> {
-    let decoder = FrameDecoder::new(session.config.max_packet_size);
-    let mut buffer = BytesMut::new();
-    loop {
-        if buffer.capacity() - buffer.len() < LEAST_READ {
-            // A large packet doubles the buffer as its bytes come in.
-            buffer.reserve(READ_BUFFER.max(buffer.len()));
-        }
-        if stream.read_buf(&mut buffer).await? == 0 {
-            return Ok(());
-        }
-        while let Some(frame) = decoder.decode(&mut buffer).map_err(invalid)? {
-            deliver(session, frame, from);
+async fn read(
+    stream: TcpStream,
+    from: IpAddr,
+    session: &Session,
+    stranger: Stranger,
+) -> io::Result<()> {
+    let mut reader = Reader::new(stream, session.config.max_packet_size);
+    let Some(mut next) = stranger.greets(reader.next()).await else { return Ok(()) };
+    drop(stranger);
+    reader.greeted(session.config.max_packet_size);
+    while let Some(frame) = next? {
+        deliver(session, frame, from);
+        next = reader.next().await;
+    }
+    Ok(())
+}
+
+/// Frames out of a socket.
+struct Reader {
+    stream: TcpStream,
+    decoder: FrameDecoder,
+    buffer: BytesMut,
+    /// Bytes to ask for.
+    chunk: usize,
+}
+
+impl Reader {
+    /// Until something comes it holds no buffer.
+    fn new(stream: TcpStream, max_packet_size: usize) -> Self {
+        let decoder = FrameDecoder::new(max_packet_size.min(FIRST_PACKET));
+        Self { stream, decoder, buffer: BytesMut::new(), chunk: FIRST_BUFFER }
+    }
+
+    const fn greeted(&mut self, max_packet_size: usize) {
+        self.decoder = FrameDecoder::new(max_packet_size);
+        self.chunk = READ_BUFFER;
+    }
+
+    /// The next frame; `None` at the end.
+    async fn next(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some(frame) = self.decoder.decode(&mut self.buffer).map_err(invalid)? {
+                return Ok(Some(frame));
+            }
+            // Less is not worth a read.
+            if self.buffer.capacity() - self.buffer.len() < self.chunk / 8 {
+                self.stream.readable().await?;
+                // A large packet doubles the buffer as its bytes come in.
+                self.buffer.reserve(self.chunk.max(self.buffer.len()));
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
         }
     }
 }

@@ -5,5 +5,6 @@
 mod discovery;
 mod hostile;
 mod load;
+#[allow(dead_code, unused_imports, reason = "the other test program uses the rest")]
 mod support;
 mod wire;

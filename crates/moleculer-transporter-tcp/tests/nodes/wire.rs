@@ -1,15 +1,12 @@
 //! What another implementation sees on its sockets, and what it may say.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use moleculer_core::{BrokerBuilder, BrokerOptions, Plugins, protocol::PacketKind};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{DEADLINE, Node, Peer, Port, echo, is_silent, quiet};
+use crate::support::{DEADLINE, Log, Node, Peer, Port, echo, is_silent, quiet};
 
 #[tokio::test]
 async fn first_contact() {
@@ -137,46 +134,13 @@ async fn the_host_in_a_hello_follows_the_option() {
 async fn gossip_is_logged_on_demand() {
     for debug in [true, false] {
         let log = Log::default();
-        let _log = tracing::subscriber::set_default(
-            tracing_subscriber::fmt()
-                .with_max_level(tracing::Level::DEBUG)
-                .with_writer(log.clone())
-                .finish(),
-        );
+        let _log = log.keep(tracing::Level::DEBUG);
         let (port, peer) = (Port::new(), Peer::new("peer"));
         let node = Node::start("a", quiet().port(port.number).debug(debug)).await;
         let _to_node = peer.join(port.number, 1).await;
         node.knows("peer").await;
         assert_eq!(log.text().contains("received GOSSIP_RES"), debug, "{}", log.text());
         node.stop().await;
-    }
-}
-
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 

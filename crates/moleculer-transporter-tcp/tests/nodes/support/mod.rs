@@ -1,5 +1,6 @@
 //! Nodes and hand-made peers for the tests.
 
+mod log;
 mod peer;
 
 use std::{
@@ -19,7 +20,10 @@ use tokio::{
     time::timeout,
 };
 
-pub(crate) use self::peer::{Peer, is_silent};
+pub(crate) use self::{
+    log::Log,
+    peer::{Accepted, Peer, is_silent},
+};
 
 /// No state of the tests takes longer to come.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
