@@ -145,6 +145,9 @@ impl Discoverer for GossipDiscoverer {
         let sender = packet.sender;
         self.gossip.log(&session, "received", packet.body.kind(), &sender);
         match packet.body {
+            PacketBody::GossipResponse(response) if sender == *session.host.node_id() => {
+                self.gossip.hears_rival(&session, &response);
+            }
             PacketBody::GossipHello(hello) => self.gossip.met(&session, &sender, hello, from),
             PacketBody::GossipRequest(request) => self.gossip.asked(&session, sender, &request),
             PacketBody::GossipResponse(response) => self.gossip.told(&session, &sender, &response),

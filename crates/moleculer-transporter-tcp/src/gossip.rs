@@ -40,6 +40,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(crate) struct Gossip {
     contacts: Mutex<HashSet<NodeId>>,
+    /// Held while another node of this id is told of this one.
+    pub(crate) confronting: Arc<tokio::sync::Mutex<()>>,
     /// Told after each response.
     heard: Notify,
 }
@@ -191,17 +193,17 @@ impl Gossip {
         from: Option<IpAddr>,
     ) {
         let known = session.host.node(node);
-        // A node that comes back may have moved.
-        let moved = known.is_none_or(|node| !node.available || node.address.seen_at.is_none());
-        session.host.peer_seen(
-            node,
-            PeerAddress {
-                seen_at: from.filter(|_| moved),
-                hostname: Some(hello.host).filter(|host| !host.is_empty()),
-                port: Some(hello.port).filter(|port| *port > 0),
-                ..PeerAddress::default()
-            },
-        );
+        let mut address = PeerAddress { seen_at: from, ..PeerAddress::default() };
+        // A node that comes back may have moved; one that is there has not.
+        match known.filter(|node| node.available) {
+            Some(node) if node.address.seen_at.is_some() => return,
+            Some(_) => {}
+            None => {
+                address.hostname = Some(hello.host).filter(|host| !host.is_empty());
+                address.port = Some(hello.port).filter(|port| *port > 0);
+            }
+        }
+        session.host.peer_seen(node, address);
     }
 
     /// Handles a datagram.
@@ -277,6 +279,8 @@ impl Gossip {
         let host = &session.host;
         let nodes = host.nodes();
         let known = |id: &NodeId| nodes.iter().find(|node| node.id == *id);
+        self.tell_of_rivals(session, &nodes, response);
+        self.seek_rival(session, response);
         let changes = gossip::apply(response, |id| known(id).map(row));
         make(host, changes);
         self.heard.notify_waiters();
@@ -298,7 +302,7 @@ impl Gossip {
         });
     }
 
-    fn send_soon(
+    pub(crate) fn send_soon(
         self: &Arc<Self>,
         session: &Arc<Session>,
         node: NodeId,

@@ -6,6 +6,7 @@ mod discoverer;
 mod error;
 mod gossip;
 mod listener;
+mod rival;
 mod session;
 mod socket;
 mod strangers;

@@ -223,11 +223,10 @@ impl Session {
     /// Where a node listens, as `host:port`.
     fn address_of(&self, node: &NodeId) -> Result<String> {
         let known = self.host.node(node);
-        let address = known.as_ref().map(|view| &view.address);
-        let port = address.and_then(|address| address.port);
-        match (address.and_then(|address| self.host_of(address)), port) {
-            (Some(host), Some(port)) if host.contains(':') => Ok(format!("[{host}]:{port}")),
-            (Some(host), Some(port)) => Ok(format!("{host}:{port}")),
+        let known = known.as_ref().map(|view| &view.address);
+        let port = known.and_then(|known| known.port);
+        match (known.and_then(|known| self.host_of(known)), port) {
+            (Some(host), Some(port)) => Ok(address(&host, port)),
             _ => Err(no_address(node)),
         }
     }
@@ -241,7 +240,7 @@ impl Session {
     }
 
     /// The first packet on each connection.
-    fn hello(&self) -> Result<Frame> {
+    pub(crate) fn hello(&self) -> Result<Frame> {
         let local = self.host.node(self.host.node_id());
         let local = local.ok_or_else(disconnected)?;
         let mut address = local.address;
@@ -260,8 +259,13 @@ impl Session {
     }
 }
 
+/// `host:port`; IPv6 addresses in brackets.
+pub(crate) fn address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 /// Opens the socket to a node.
-async fn open(node: &NodeId, address: &str) -> Result<TcpStream> {
+pub(crate) async fn open(node: &NodeId, address: &str) -> Result<TcpStream> {
     let opened = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
     let stream = opened.unwrap_or_else(|_| {
         let text = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use moleculer_core::{BrokerOptions, ErrorKind};
 use moleculer_transporter_tcp::TcpTransporter;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::support::{DEADLINE, NO_ROUNDS, Node, Port, echo, quiet};
 
@@ -127,6 +127,60 @@ async fn a_node_comes_back_under_its_id() {
         a.hears("disconnected b").await;
     }
     a.stop().await;
+}
+
+/// It ends before anybody takes it for the first one.
+#[tokio::test]
+async fn a_node_with_an_id_that_is_taken_does_not_start() {
+    let port = Port::new();
+    let b = Node::start("b", quiet().port(port.number)).await;
+    let a = Node::start("a", quiet().urls([port.url("b")])).await;
+    b.knows("a").await;
+    b.hears("connected a").await;
+    for _ in 0..3 {
+        let second = Node::try_start("a", quiet().urls([port.url("b")])).await;
+        let error = second.err().expect("a second node has started");
+        assert!(error.message().starts_with("another node uses the node id 'a'"), "{error}");
+        assert_eq!(b.echo("a", "x").await.unwrap(), "x");
+        assert_eq!(a.echo("b", "y").await.unwrap(), "y");
+    }
+    assert_eq!(b.news().await, Vec::<String>::new());
+    a.stop().await;
+    b.hears("disconnected a").await;
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_nodes_with_one_id_that_meet_later_one_stays() {
+    let udp_port = Port::new();
+    let udp = |id| {
+        let transporter = TcpTransporter::builder().gossip_period(NO_ROUNDS);
+        let transporter = transporter.udp_period(Duration::from_millis(500));
+        Node::start(id, transporter.udp_port(udp_port.number))
+    };
+    let (a, b) = (udp("a").await, udp("b").await);
+    b.knows("a").await;
+    a.knows("b").await;
+    // It has started before it hears of anybody.
+    let second = udp("a").await;
+    let stopped = tokio::select! {
+        stopped = a.broker.run_until_signal() => stopped,
+        stopped = second.broker.run_until_signal() => stopped,
+        () = tokio::time::sleep(DEADLINE) => panic!("both go on"),
+    };
+    let error = stopped.unwrap_err();
+    assert!(error.message().starts_with("another node uses the node id 'a'"), "{error}");
+    // Whichever stays is known.
+    let known = async {
+        while b.echo("a", "x").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(DEADLINE, known).await.expect("no node of the id is left");
+    for node in [&a, &second, &b] {
+        node.broker.stop().await.ok();
+        assert_eq!(node.broker.running_tasks(), 0);
+    }
 }
 
 #[tokio::test]
