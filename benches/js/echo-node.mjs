@@ -5,7 +5,17 @@ const [version, options] = process.argv.slice(2);
 const { ServiceBroker } = loadMoleculer(version);
 
 const broker = new ServiceBroker(JSON.parse(options));
-broker.createService({ name: "echo", actions: { reply: ctx => ctx.params } });
+const same = ctx => ctx.params;
+let events = 0;
+broker.createService({
+	name: "echo",
+	actions: { small: same, page: same, count: () => events },
+	events: {
+		"echo.event"() {
+			events++;
+		}
+	}
+});
 await broker.start();
 console.log("ready");
 // The caller holds the other end of standard input, so this process does not outlive it.

@@ -1,4 +1,6 @@
 // Timing loops and CPU accounting, the counterpart of `src/measure.rs`.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 
@@ -28,18 +30,16 @@ async function window(operation, ms) {
 	}
 }
 
-/** Keeps `outstanding` requests under way for `ms`. Latencies (us) are taken only of a single one. */
+/** Keeps `outstanding` requests under way for `ms`. Latencies are in us. */
 export async function closedLoop(call, outstanding, ms) {
 	const latencies = [];
 	let requests = 0;
 	let stop = false;
 	const caller = async () => {
 		while (!stop) {
-			if (outstanding === 1) {
-				const start = performance.now();
-				await call();
-				latencies.push((performance.now() - start) * 1e3);
-			} else await call();
+			const start = performance.now();
+			await call();
+			latencies.push((performance.now() - start) * 1e3);
 			requests++;
 		}
 	};
@@ -61,6 +61,33 @@ export function cpuTime(...pids) {
 function processCpuTime(pid) {
 	const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").pop().split(" ");
 	return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+/** System calls a second, and those that write to sockets; undefined where `perf` is missing or not allowed to. */
+export async function countSystemCalls(...pids) {
+	const seconds = 0.4;
+	const names = ["raw_syscalls:sys_enter", "syscalls:sys_enter_write", "syscalls:sys_enter_writev"];
+	const args = ["stat", "-x", ";", "-e", names.join(), "-p", pids.join(), "--", "sleep", String(seconds)];
+	const perf = spawn("perf", args, { stdio: ["ignore", "ignore", "pipe"] });
+	let report = "";
+	perf.stderr.on("data", text => (report += text));
+	try {
+		await once(perf, "close");
+	} catch {
+		return undefined;
+	}
+	const counts = report
+		.split("\n")
+		.filter(line => line.includes("sys_enter"))
+		.map(line => Number.parseFloat(line) / seconds);
+	if (counts.length !== names.length || counts.some(Number.isNaN)) return undefined;
+	return { all: counts[0], writes: counts[1] + counts[2] };
+}
+
+/** The smallest value that so many in a hundred do not exceed. */
+export function percentile(values, percent) {
+	values.sort((a, b) => a - b);
+	return values[Math.max(0, Math.ceil((values.length * percent) / 100) - 1)];
 }
 
 export function median(values) {

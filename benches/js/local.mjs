@@ -8,6 +8,12 @@ const empty = broker => broker.call("users.empty");
 const safe = broker => broker.call("users.empty", null, { fallbackResponse: 1 });
 const add = broker => broker.call("math.add", { a: 4, b: 2 });
 const created = broker => broker.emit("order.created", ["param1", { a: 1, b: "Test" }, 500]);
+const tolerant = {
+	requestTimeout: 10_000,
+	retryPolicy: { enabled: true },
+	circuitBreaker: { enabled: true },
+	bulkhead: { enabled: true }
+};
 const pass = { localAction: next => ctx => next(ctx).then(result => result) };
 
 // A service of its own for each listener, so that each gets every event.
@@ -25,15 +31,14 @@ await measure(["local/retry"], empty, { retryPolicy: { enabled: true } });
 await measure(["local/circuit-breaker"], empty, { circuitBreaker: { enabled: true } });
 await measure(["local/bulkhead"], empty, { bulkhead: { enabled: true } });
 await measure(["local/fallback"], safe);
-await measure(["local/fault-tolerance"], safe, {
-	requestTimeout: 10_000,
-	retryPolicy: { enabled: true },
-	circuitBreaker: { enabled: true },
-	bulkhead: { enabled: true }
-});
+await measure(["local/fault-tolerance"], safe, tolerant);
 // Rules that check, and rules that convert.
 await measure(["local/validation", "local/validation-value"], broker => broker.call("checked.add", { a: 4, b: 2 }));
 await measure(["local/validation-conversion"], broker => broker.call("checked.convert", { a: "4", b: "2" }));
+const cached = { cacher: "Memory" };
+await measure(["local/cache-hit"], broker => broker.call("cached.add", { a: 4, b: 2 }), cached);
+const everything = broker => broker.call("cached.checked", { a: 4, b: 2 }, { fallbackResponse: 1 });
+await measure(["local/all-features"], everything, { ...tolerant, ...cached });
 await measure(["local/emit-to-1"], created, {}, listeners(1));
 await measure(["local/emit-to-20"], created, {}, listeners(20));
 process.exit(0);
@@ -57,6 +62,11 @@ async function measure(workloads, operation, options = {}, services = []) {
 			add: { params: { a: "number|min:1", b: "number" }, handler: ctx => ctx.params.a + ctx.params.b },
 			convert: { params: { a: "number|convert", b: "number|convert" }, handler: ctx => ctx.params.a + ctx.params.b }
 		}
+	});
+	const keys = { cache: { keys: ["a", "b"] }, handler: ctx => ctx.params.a + ctx.params.b };
+	broker.createService({
+		name: "cached",
+		actions: { add: keys, checked: { ...keys, params: { a: "number|min:1", b: "number" } } }
 	});
 	services.forEach(service => broker.createService(service));
 	await broker.start();

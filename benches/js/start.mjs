@@ -40,7 +40,7 @@ async function measure() {
 	const broker = new ServiceBroker(options("cli"));
 	await broker.start();
 	await broker.waitForServices("echo", 20_000, 2);
-	await broker.call("echo.reply", { id: 100 });
+	await broker.call("echo.small", { id: 100 });
 	emit("start/first-remote-call-tcp", "ms", performance.now() - started);
 	await delay(500);
 	const resident = readFileSync(`/proc/${server.pid}/status`, "utf8").match(/VmRSS:\s+(\d+)/);

@@ -4,6 +4,7 @@ use std::{future::ready, hint::black_box};
 
 use bytes::{Bytes, BytesMut};
 use moleculer::{
+    Value,
     protocol::{
         JsonSerializer, NodeInfo, Packet, PacketBody, PacketKind, Payload, ProtocolVersion,
         RequestPacket, ResponsePacket, Serializer,
@@ -14,10 +15,11 @@ use moleculer::{
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 use crate::{
     measure::{Flavor, Result, emit, sequential},
-    payload::{Page, services},
+    payload::Page,
     peer::{JS_014, JS_015, Peer},
 };
 
@@ -113,6 +115,32 @@ impl Content {
         };
         Ok(Packet { version: version.into(), sender: "node-1".into(), body })
     }
+}
+
+/// What a node of `count` services tells of them: five actions and an event each.
+fn services(count: usize) -> Vec<Value> {
+    let service = |i| {
+        let action = |a: usize| {
+            let name = format!("v2.service-{i}.action-{a}");
+            let params = json!({"id": "string", "limit": {"type": "number", "optional": true}});
+            let rest = format!("GET /{a}/:id");
+            (
+                name.clone(),
+                json!({"name": name, "rawName": format!("action-{a}"), "params": params, "rest": rest, "cache": {"keys": ["id"]}}),
+            )
+        };
+        let actions: serde_json::Map<_, _> = (0..5).map(action).collect();
+        Value::from(json!({
+            "name": format!("service-{i}"),
+            "version": 2,
+            "fullName": format!("v2.service-{i}"),
+            "settings": {"limit": 10},
+            "metadata": {},
+            "actions": actions,
+            "events": {"user.created": {"name": "user.created", "group": format!("service-{i}")}},
+        }))
+    };
+    (0..count).map(service).collect()
 }
 
 fn ours(serializer: &dyn Serializer) -> Result<()> {

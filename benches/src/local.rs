@@ -8,12 +8,11 @@ use tokio::time::{Instant, timeout};
 use crate::{
     floor::{
         actor::Adder,
-        in_process::{Broker, Events, boxed_add},
+        in_process::{Broker, Events, Results, boxed_add},
     },
-    measure::{Flavor, Result, count_until, emit, ratio, sequential},
+    measure::{Flavor, Result, count_until, emit, is_wanted, ratio, sequential},
     ours,
     peer::{JS_014, JS_015, Peer},
-    registry,
 };
 
 pub(crate) const NO_PARAMS: &str = "local/no-params";
@@ -31,11 +30,14 @@ pub(crate) const TOLERANT: &str = "local/fault-tolerance";
 pub(crate) const VALIDATION: &str = "local/validation";
 pub(crate) const VALIDATION_VALUE: &str = "local/validation-value";
 pub(crate) const CONVERSION: &str = "local/validation-conversion";
+pub(crate) const CACHE_HIT: &str = "local/cache-hit";
+pub(crate) const ALL: &str = "local/all-features";
 pub(crate) const TWO_CALLERS: &str = "local/two-callers";
 /// How many listeners there are, and the workload that says so.
 pub(crate) const EMIT: [(usize, &str); 2] = [(1, "local/emit-to-1"), (20, "local/emit-to-20")];
 
 const BARE: &str = "bare boxed call";
+const MOKA: &str = "moka get, key given";
 const FLOOR: &str = "lookup + context + boxed";
 const ACTOR: &str = "tokio channels";
 const PAIR_WARM_UP: Duration = Duration::from_millis(100);
@@ -46,6 +48,7 @@ pub(crate) fn peers() -> Vec<Peer> {
         Peer::rust(BARE, Some(FLOOR), &["local", "bare"]),
         Peer::rust(FLOOR, None, &["local", "floor"]),
         Peer::rust(ACTOR, Some(FLOOR), &["local", "actor"]),
+        Peer::rust(MOKA, Some(FLOOR), &["local", "moka"]),
         Peer::rust("ours", Some(FLOOR), &["local", "ours"]),
         Peer::js(JS_014, Some(FLOOR), &["local.mjs", "0.14"]),
         Peer::js(JS_015, Some(FLOOR), &["local.mjs", "0.15"]),
@@ -60,20 +63,20 @@ pub(crate) fn drive(peer: &str) -> Result<()> {
         "floor" => {
             one.block_on(floor())?;
             let broker: &Broker = Box::leak(Box::new(Broker::new()));
-            callers(move || broker.call("users.empty", Value::Null))?;
-            registry::drive_floor()
+            callers(move || broker.call("users.empty", Value::Null))
         }
         "actor" => one.block_on(actor()),
-        "ours" => {
-            ours::local::drive()?;
-            registry::drive_ours()
-        }
+        "moka" => one.block_on(moka()),
+        "ours" => ours::local::drive(),
         _ => Err(format!("no local peer is called `{peer}`").into()),
     }
 }
 
 /// Reports what a call costs when one follows the other.
 pub(crate) async fn calls<F: Future>(workload: &str, call: impl FnMut() -> F) -> Result<()> {
+    if !is_wanted(workload) {
+        return Ok(());
+    }
     let cost = sequential(call).await;
     emit(workload, "ns/op", cost.ns)?;
     emit(workload, "allocations/op", cost.allocations)
@@ -85,6 +88,9 @@ pub(crate) async fn compared<F: Future, G: Future>(
     call: impl FnMut() -> F,
     plain: impl FnMut() -> G,
 ) -> Result<()> {
+    if !is_wanted(workload) {
+        return Ok(());
+    }
     emit(workload, "ns / ns of the plain call", ratio(call, plain).await)
 }
 
@@ -141,6 +147,11 @@ async fn actor() -> Result<()> {
     calls(TYPED_PARAMS, || adder.add(black_box(4), 2)).await
 }
 
+async fn moka() -> Result<()> {
+    let cache = Results::new();
+    calls(CACHE_HIT, || async { cache.get(black_box("cached.add:4|2")) }).await
+}
+
 /// The floor hands no params to typed calls: what a typed call adds is the framework's.
 async fn floor() -> Result<()> {
     let broker = Broker::new();
@@ -149,6 +160,8 @@ async fn floor() -> Result<()> {
     calls(TYPED_PARAMS, empty).await?;
     calls(VALUE_PARAMS, || broker.call("math.add", json!({"a": black_box(4), "b": 2}))).await?;
     calls(TIMEOUT, || timeout(Duration::from_secs(10), empty())).await?;
+    let cache = Results::new();
+    calls(CACHE_HIT, || async { cache.get_by_params(black_box(4), 2) }).await?;
     let broker = Broker::with_middlewares(3);
     calls(MIDDLEWARES, || broker.call("users.empty", Value::Null)).await?;
     for (listeners, workload) in EMIT {

@@ -9,11 +9,14 @@ use std::{fs::File, io::Write, process::ExitCode};
 
 use crate::{
     measure::{Flavor, Result},
+    nats::Nats,
+    options::Family,
     peer::{Peer, Record},
 };
 
 mod allocations;
 mod codec;
+mod echo;
 mod floor;
 mod local;
 mod measure;
@@ -22,10 +25,11 @@ mod options;
 mod ours;
 mod payload;
 mod peer;
-mod registry;
 mod remote;
 mod report;
+mod scale;
 mod start;
+mod system_calls;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -45,9 +49,10 @@ fn run(args: &[&str]) -> Result<()> {
     }
     match *args {
         ["drive", "local", peer] => local::drive(peer),
+        ["drive", "scale", peer] => scale::drive(peer),
         ["drive", "codec", peer] => codec::drive(peer),
         ["drive", "remote", peer, flavor] => remote::drive(peer, flavor.parse()?),
-        ["drive", "nats", peer, flavor] => nats::drive(peer, flavor.parse()?),
+        ["drive", "nats", peer, flavor, url] => nats::drive(peer, flavor.parse()?, url),
         ["drive", "start"] => start::drive(),
         ["first-call"] => start::first_call(),
         ["serve", peer, flavor, medium] => remote::serve(peer, flavor.parse()?, medium),
@@ -60,21 +65,17 @@ fn run(args: &[&str]) -> Result<()> {
 }
 
 fn compare(options: &options::Options) -> Result<()> {
+    let nats = options.families.contains(&Family::Nats).then(Nats::start).transpose()?;
     let mut peers = Vec::new();
-    if options.local {
-        peers.extend(local::peers());
-    }
-    if options.codec {
-        peers.extend(codec::peers()?);
-    }
-    if options.remote {
-        peers.extend(remote::peers()?);
-    }
-    if options.start {
-        peers.extend(start::peers());
-    }
-    if options.nats {
-        peers.extend(nats::peers());
+    for family in &options.families {
+        peers.extend(match family {
+            Family::Local => local::peers(),
+            Family::Scale => scale::peers(),
+            Family::Codec => codec::peers()?,
+            Family::Remote => remote::peers()?,
+            Family::Start => start::peers(),
+            Family::Nats => nats::peers(nats.as_ref().map(Nats::url).as_deref())?,
+        });
     }
     if options.js && peers.iter().any(Peer::is_js) {
         peer::check_js_installed()?;

@@ -1,6 +1,7 @@
 //! Timing loops, CPU accounting and the lines in which a peer reports what it measured.
 
 use std::{
+    env,
     error::Error,
     fs,
     future::Future,
@@ -67,6 +68,11 @@ impl FromStr for Flavor {
             _ => Err(format!("unknown runtime `{name}`: `ct` or `mt`")),
         }
     }
+}
+
+/// Whether a workload is to be measured: all, unless a profile is wanted of those with a certain text in their name.
+pub(crate) fn is_wanted(workload: &str) -> bool {
+    env::var("BENCHES_ONLY").map_or(true, |part| workload.contains(&part))
 }
 
 /// One measured value, as a peer prints it.
@@ -149,7 +155,13 @@ pub(crate) struct Load {
     pub(crate) latencies: Vec<f64>,
 }
 
-/// Keeps `outstanding` requests under way for `window`. Latencies are taken only of a single one.
+impl Load {
+    pub(crate) fn per_second(&self) -> f64 {
+        self.requests as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// Keeps `outstanding` requests under way for `window`.
 pub(crate) async fn closed_loop<C, F>(
     call: &C,
     outstanding: usize,
@@ -162,7 +174,7 @@ where
     let stop = Arc::new(AtomicBool::new(false));
     let start = Instant::now();
     let callers: Vec<_> = (0..outstanding)
-        .map(|_| tokio::spawn(request_until(Arc::clone(&stop), call.clone(), outstanding == 1)))
+        .map(|_| tokio::spawn(request_until(Arc::clone(&stop), call.clone())))
         .collect();
     sleep(window).await;
     stop.store(true, Relaxed);
@@ -176,23 +188,18 @@ where
     Ok(load)
 }
 
-async fn request_until<C, F>(stop: Arc<AtomicBool>, call: C, timed: bool) -> Result<(u64, Vec<f64>)>
+async fn request_until<C, F>(stop: Arc<AtomicBool>, call: C) -> Result<(u64, Vec<f64>)>
 where
     C: Fn() -> F,
     F: Future<Output = Result<usize>>,
 {
-    let (mut requests, mut latencies) = (0, Vec::new());
+    let mut latencies = Vec::new();
     while !stop.load(Relaxed) {
-        if timed {
-            let start = Instant::now();
-            black_box(call().await?);
-            latencies.push(start.elapsed().as_secs_f64() * 1e6);
-        } else {
-            black_box(call().await?);
-        }
-        requests += 1;
+        let start = Instant::now();
+        black_box(call().await?);
+        latencies.push(start.elapsed().as_secs_f64() * 1e6);
     }
-    Ok((requests, latencies))
+    Ok((latencies.len() as u64, latencies))
 }
 
 /// CPU time that a process has used, user and system, to 10 ms; `None` where there is no `/proc`.
@@ -214,9 +221,24 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     }
 }
 
+/// The smallest value that so many in a hundred do not exceed. Not a number when there is none.
+pub(crate) fn percentile(values: &mut [f64], percent: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() as f64 * percent / 100.0).ceil() as usize;
+    values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_are_values() {
+        let mut values: Vec<f64> = (1..=1000).rev().map(f64::from).collect();
+        assert_eq!(percentile(&mut values, 99.9), 999.0);
+        assert_eq!(percentile(&mut [5.0], 99.9), 5.0);
+        assert!(percentile(&mut [], 99.9).is_nan());
+    }
 
     #[test]
     fn median_of_odd_even_and_none() {
@@ -259,7 +281,7 @@ mod tests {
             tokio::task::yield_now().await;
             Ok(1)
         };
-        let load = closed_loop(&call, 1, window).await.unwrap();
+        let load = closed_loop(&call, 2, window).await.unwrap();
         assert_eq!(load.requests as usize, load.latencies.len());
         assert!(load.requests > 0 && load.elapsed >= window);
         let failed = closed_loop(&|| async { Err("refused".into()) }, 4, window).await;

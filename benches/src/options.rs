@@ -3,22 +3,46 @@
 use crate::measure::Result;
 
 pub(crate) const USAGE: &str = "\
-usage: benches [local|codec|remote|start|nats] [--rounds N] [--no-js] [--json FILE]
+usage: benches [local|scale|codec|remote|start|nats] [--rounds N] [--no-js] [--json FILE]
 
-  local, codec, remote, start
+  local, scale, codec, remote, start
                   only this family of workloads (default: all)
   nats            calls over NATS, which needs a server (not part of all)
   --rounds N      rounds of every peer, alternating (default: 3)
   --no-js         leave the Moleculer JS peers out
   --json FILE     also write every single measurement, one JSON object a line";
 
+/// Workloads that are measured together, by the same peers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Family {
+    Local,
+    Scale,
+    Codec,
+    Remote,
+    Start,
+    Nats,
+}
+
+impl Family {
+    /// What runs if none is named.
+    const DEFAULT: [Self; 5] = [Self::Local, Self::Scale, Self::Codec, Self::Remote, Self::Start];
+
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "local" => Self::Local,
+            "scale" => Self::Scale,
+            "codec" => Self::Codec,
+            "remote" => Self::Remote,
+            "start" => Self::Start,
+            "nats" => Self::Nats,
+            _ => return None,
+        })
+    }
+}
+
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
-    pub(crate) local: bool,
-    pub(crate) codec: bool,
-    pub(crate) remote: bool,
-    pub(crate) start: bool,
-    pub(crate) nats: bool,
+    pub(crate) families: Vec<Family>,
     pub(crate) rounds: u32,
     pub(crate) js: bool,
     pub(crate) json: Option<String>,
@@ -26,36 +50,26 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn parse(args: &[&str]) -> Result<Self> {
-        let mut options = Self {
-            local: true,
-            codec: true,
-            remote: true,
-            start: true,
-            nats: false,
-            rounds: 3,
-            js: true,
-            json: None,
-        };
+        let mut options =
+            Self { families: Family::DEFAULT.to_vec(), rounds: 3, js: true, json: None };
         let mut family = None;
         let mut args = args.iter().copied();
         while let Some(arg) = args.next() {
-            match arg {
-                "local" | "codec" | "remote" | "start" | "nats" if family.is_none() => {
-                    family = Some(arg);
-                    (options.local, options.codec) = (arg == "local", arg == "codec");
-                    (options.remote, options.nats) = (arg == "remote", arg == "nats");
-                    options.start = arg == "start";
-                }
-                "local" | "codec" | "remote" | "start" | "nats" => {
+            match (arg, Family::named(arg)) {
+                (_, Some(named)) if family.is_none() => family = Some(named),
+                (_, Some(_)) => {
                     return Err("families exclude each other: give none to run all".into());
                 }
-                "--no-js" => options.js = false,
-                "--rounds" => options.rounds = rounds(args.next())?,
-                "--json" => {
+                ("--no-js", _) => options.js = false,
+                ("--rounds", _) => options.rounds = rounds(args.next())?,
+                ("--json", _) => {
                     options.json = Some(args.next().ok_or("--json needs a file name")?.to_owned())
                 }
                 _ => return Err(format!("unknown argument `{arg}`\n\n{USAGE}").into()),
             }
+        }
+        if let Some(family) = family {
+            options.families = vec![family];
         }
         Ok(options)
     }
@@ -74,16 +88,8 @@ mod tests {
 
     #[test]
     fn no_argument_runs_everything() {
-        let expected = Options {
-            local: true,
-            codec: true,
-            remote: true,
-            start: true,
-            nats: false,
-            rounds: 3,
-            js: true,
-            json: None,
-        };
+        let expected =
+            Options { families: Family::DEFAULT.to_vec(), rounds: 3, js: true, json: None };
         assert_eq!(Options::parse(&[]).unwrap(), expected);
     }
 
@@ -92,11 +98,7 @@ mod tests {
         let parsed =
             Options::parse(&["local", "--rounds", "5", "--no-js", "--json", "out"]).unwrap();
         let expected = Options {
-            local: true,
-            codec: false,
-            remote: false,
-            start: false,
-            nats: false,
+            families: vec![Family::Local],
             rounds: 5,
             js: false,
             json: Some("out".into()),

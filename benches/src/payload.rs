@@ -1,8 +1,6 @@
 //! What remote workloads send: the same bytes to every peer.
 
-use moleculer::Value;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::measure::Result;
 
@@ -17,11 +15,20 @@ pub(crate) enum Size {
 impl Size {
     pub(crate) const ALL: [Self; 3] = [Self::TenBytes, Self::Kilobyte, Self::FiftyKilobytes];
 
-    pub(crate) fn workload(self) -> &'static str {
+    pub(crate) fn workload(self, family: &str) -> String {
+        let size = match self {
+            Self::TenBytes => "10B",
+            Self::Kilobyte => "1KB",
+            Self::FiftyKilobytes => "50KB",
+        };
+        format!("{family}/{size}")
+    }
+
+    /// The action that takes such params.
+    pub(crate) fn action(self) -> &'static str {
         match self {
-            Self::TenBytes => "remote/10B",
-            Self::Kilobyte => "remote/1KB",
-            Self::FiftyKilobytes => "remote/50KB",
+            Self::TenBytes => "echo.small",
+            Self::Kilobyte | Self::FiftyKilobytes => "echo.page",
         }
     }
 
@@ -109,32 +116,6 @@ impl Post {
             created_at: "2016-12-18T12:33:41.796Z".to_owned(),
         }
     }
-}
-
-/// What a node of `count` services tells of them: five actions and an event each.
-pub(crate) fn services(count: usize) -> Vec<Value> {
-    let service = |i| {
-        let action = |a: usize| {
-            let name = format!("v2.service-{i}.action-{a}");
-            let params = json!({"id": "string", "limit": {"type": "number", "optional": true}});
-            let rest = format!("GET /{a}/:id");
-            (
-                name.clone(),
-                json!({"name": name, "rawName": format!("action-{a}"), "params": params, "rest": rest, "cache": {"keys": ["id"]}}),
-            )
-        };
-        let actions: serde_json::Map<_, _> = (0..5).map(action).collect();
-        Value::from(json!({
-            "name": format!("service-{i}"),
-            "version": 2,
-            "fullName": format!("v2.service-{i}"),
-            "settings": {"limit": 10},
-            "metadata": {},
-            "actions": actions,
-            "events": {"user.created": {"name": "user.created", "group": format!("service-{i}")}},
-        }))
-    };
-    (0..count).map(service).collect()
 }
 
 fn json_len(page: &Page) -> Result<usize> {

@@ -1,6 +1,7 @@
 //! A peer is a command that measures itself and prints samples; this module runs it.
 
 use std::{
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -13,6 +14,8 @@ use crate::measure::{Result, Sample};
 
 pub(crate) const JS_014: &str = "JS 0.14.35";
 pub(crate) const JS_015: &str = "JS 0.15.2";
+pub(crate) const TONIC: &str = "tonic [mt]";
+pub(crate) const TARPC: &str = "tarpc [mt]";
 
 /// No peer takes this long unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -30,6 +33,7 @@ pub(crate) struct Peer {
 enum Program {
     Benches,
     Node,
+    Other(OsString),
 }
 
 /// One value of one peer in one round.
@@ -48,6 +52,17 @@ impl Peer {
         Self { name, floor, program: Program::Benches, args }
     }
 
+    /// A peer that is a program of its own.
+    pub(crate) fn program(
+        name: &'static str,
+        floor: Option<&'static str>,
+        program: &OsStr,
+        args: &[&str],
+    ) -> Self {
+        let args = args.iter().map(ToString::to_string).collect();
+        Self { name, floor, program: Program::Other(program.to_owned()), args }
+    }
+
     /// A peer of `benches/js`: `node <args>`.
     pub(crate) fn js(name: &'static str, floor: Option<&'static str>, args: &[&str]) -> Self {
         let args = args.iter().map(ToString::to_string).collect();
@@ -60,9 +75,10 @@ impl Peer {
 
     /// Runs the peer once, in a process of its own.
     pub(crate) async fn measure(&self) -> Result<Vec<Sample>> {
-        let program = match self.program {
+        let program = match &self.program {
             Program::Benches => std::env::current_exe()?,
             Program::Node => PathBuf::from("node"),
+            Program::Other(program) => PathBuf::from(program),
         };
         let mut command = Command::new(program);
         command

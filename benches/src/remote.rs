@@ -1,58 +1,67 @@
-//! Calls between two processes over TCP on loopback.
+//! Calls and events between two processes over TCP on loopback.
 
-use std::{
-    error::Error,
-    future::Future,
-    io::{self, BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{env, error::Error, sync::Arc};
 
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 
 use crate::{
+    echo::{self, Server},
     floor::framed_tcp::{self, Handler},
-    measure::{Flavor, Result, closed_loop, cpu_time, emit, median},
+    measure::{Flavor, Result},
     nats, ours,
     payload::Size,
-    peer::{JS_014, JS_015, Peer},
+    peer::{JS_014, JS_015, Peer, TARPC, TONIC},
 };
 
 const FLOOR_CT: &str = "framed TCP + raw JSON [ct]";
 const FLOOR_MT: &str = "framed TCP + raw JSON [mt]";
 const TYPED_CT: &str = "framed TCP + typed JSON [ct]";
 const TYPED_MT: &str = "framed TCP + typed JSON [mt]";
-/// Requests under way at once when throughput is measured.
-const OUTSTANDING: usize = 64;
-const WARM_UP: Duration = Duration::from_millis(400);
-const WINDOW: Duration = Duration::from_millis(800);
+pub(crate) const EVENTS: &str = "remote/events";
 
 pub(crate) fn peers() -> Result<Vec<Peer>> {
-    let payloads = Size::ALL.map(|size| Ok((size.workload(), size.json()?)));
-    let payloads: Vec<(&str, String)> = payloads.into_iter().collect::<Result<_>>()?;
-    let payloads = serde_json::to_string(&payloads)?;
-    Ok(vec![
+    let payloads = js_payloads("remote")?;
+    let js = |name, version| {
+        Peer::js(name, Some(FLOOR_MT), &["remote.mjs", version, "tcp", EVENTS, &payloads])
+    };
+    let mut peers = vec![
         Peer::rust(FLOOR_CT, None, &["remote", "floor", "ct"]),
         Peer::rust(TYPED_CT, Some(FLOOR_CT), &["remote", "typed-floor", "ct"]),
         Peer::rust("ours [ct]", Some(FLOOR_CT), &["remote", "ours", "ct"]),
         Peer::rust("ours [mt]", Some(FLOOR_MT), &["remote", "ours", "mt"]),
         Peer::rust(TYPED_MT, Some(FLOOR_MT), &["remote", "typed-floor", "mt"]),
         Peer::rust(FLOOR_MT, None, &["remote", "floor", "mt"]),
-        Peer::js(JS_014, Some(FLOOR_MT), &["remote.mjs", "0.14", &payloads]),
-        Peer::js(JS_015, Some(FLOOR_MT), &["remote.mjs", "0.15", &payloads]),
-    ])
+        js(JS_014, "0.14"),
+        js(JS_015, "0.15"),
+    ];
+    if let Some(program) = env::var_os(RPC) {
+        for (name, peer, flavor) in [
+            ("tonic [ct]", "tonic", "ct"),
+            (TONIC, "tonic", "mt"),
+            ("tarpc [ct]", "tarpc", "ct"),
+            (TARPC, "tarpc", "mt"),
+        ] {
+            let floor = if flavor == "ct" { FLOOR_CT } else { FLOOR_MT };
+            peers.push(Peer::program(name, Some(floor), &program, &["drive", peer, flavor]));
+        }
+    }
+    Ok(peers)
+}
+
+/// Where the other RPC libraries are: a program of its own, since they take minutes to build.
+const RPC: &str = "MOLECULER_BENCH_RPC";
+
+/// What the JS peers call with what: workload, action, params.
+pub(crate) fn js_payloads(family: &str) -> Result<String> {
+    let payloads = Size::ALL.map(|size| Ok((size.workload(family), size.action(), size.json()?)));
+    let payloads: Vec<_> = payloads.into_iter().collect::<Result<_>>()?;
+    Ok(serde_json::to_string(&payloads)?)
 }
 
 /// Runs the answering node of a Rust peer: prints its port, serves until standard input ends.
 pub(crate) fn serve(peer: &str, flavor: Flavor, medium: &str) -> Result<()> {
-    // The driver holds the other end of standard input, so no server outlives its driver.
-    thread::spawn(|| {
-        io::copy(&mut io::stdin(), &mut io::sink()).ok();
-        std::process::exit(0);
-    });
+    echo::end_with_driver();
     // Spawned, since the thread that blocks on a future is not one of the two workers.
     let medium = medium.to_owned();
     flavor.build()?.block_on(async {
@@ -77,11 +86,6 @@ pub(crate) fn serve(peer: &str, flavor: Flavor, medium: &str) -> Result<()> {
     })
 }
 
-/// Tells the driver that this node listens on `port`.
-pub(crate) fn announce(port: u16) {
-    println!("{port}");
-}
-
 /// Starts the answering node of a Rust peer and measures it from this process.
 pub(crate) fn drive(peer: &str, flavor: Flavor) -> Result<()> {
     let server = Server::start(peer, flavor, "tcp")?;
@@ -90,73 +94,17 @@ pub(crate) fn drive(peer: &str, flavor: Flavor) -> Result<()> {
             "floor" => drive_floor(&server, framed_tcp::raw).await,
             "typed-floor" => drive_floor(&server, framed_tcp::typed).await,
             "ours" => {
-                ours::remote::drive(ours::remote::over_tcp("cli", server.port), &server).await
+                let node = || ours::remote::over_tcp("cli", server.port);
+                ours::remote::drive(node, &server, "remote").await
             }
             _ => Err(unknown(peer)),
         }
     })
 }
 
-/// The answering node, as a child process that ends with this value.
-pub(crate) struct Server {
-    child: Child,
-    pub(crate) port: u16,
-}
-
-impl Server {
-    /// `medium` tells the node how it is to be reached.
-    pub(crate) fn start(peer: &str, flavor: Flavor, medium: &str) -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve", peer, flavor.as_str(), medium])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        let mut server = Self { child, port: 0 };
-        server.port =
-            line.trim().parse().map_err(|_| "the server ended before it printed its port")?;
-        Ok(server)
-    }
-
-    fn cpu_time(&self) -> Option<Duration> {
-        Some(cpu_time(std::process::id())? + cpu_time(self.child.id())?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// Reports latency with one request outstanding, then throughput and CPU time with many.
-pub(crate) async fn calls<C, F>(workload: &str, server: &Server, call: C) -> Result<()>
-where
-    C: Fn() -> F + Clone + Send + 'static,
-    F: Future<Output = Result<usize>> + Send + 'static,
-{
-    closed_loop(&call, OUTSTANDING, WARM_UP).await?;
-    let mut one = closed_loop(&call, 1, WINDOW).await?;
-    emit(workload, "p50 us", median(&mut one.latencies))?;
-
-    let before = server.cpu_time();
-    let many = closed_loop(&call, OUTSTANDING, WINDOW).await?;
-    let after = server.cpu_time();
-    emit(workload, "req/s", many.requests as f64 / many.elapsed.as_secs_f64())?;
-    if let (Some(before), Some(after)) = (before, after) {
-        let cpu = after.saturating_sub(before);
-        emit(workload, "CPU us/req", cpu.as_secs_f64() * 1e6 / many.requests as f64)?;
-    }
-    Ok(())
-}
-
 async fn serve_floor(handler: Handler) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    announce(listener.local_addr()?.port());
+    echo::announce(listener.local_addr()?.port());
     framed_tcp::serve(listener, handler).await
 }
 
@@ -168,13 +116,16 @@ async fn drive_floor(server: &Server, handler: Handler) -> Result<()> {
         let call = move || {
             let (client, params) = (Arc::clone(&client), Arc::clone(&params));
             async move {
-                let result = client.call(&handler(&params)?).await?;
+                let result = client.call("echo.reply", &handler(&params)?).await?;
                 Ok(handler(&result)?.get().len())
             }
         };
-        calls(size.workload(), server, call).await?;
+        echo::calls(&size.workload("remote"), server, call).await?;
     }
-    Ok(())
+    let data = RawValue::from_string(Size::TenBytes.json()?)?;
+    let (client, data) = (&*client, &*data);
+    let send = || async { client.emit("echo.event", &handler(data)?) };
+    echo::events(EVENTS, server, send, || client.count()).await
 }
 
 fn unknown(peer: &str) -> Box<dyn Error + Send + Sync> {

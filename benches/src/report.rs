@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, thread};
 use crate::{
     measure::{Result, median},
     options::Options,
-    peer::{JS_014, JS_015, Peer, Record, node_version},
+    peer::{JS_014, JS_015, Peer, Record, TARPC, TONIC, node_version},
 };
 
 /// Says where and how the numbers were measured.
@@ -29,9 +29,9 @@ pub(crate) fn markdown(records: &[Record], peers: &[Peer]) -> String {
     let mut report = String::new();
     for workload in distinct(records.iter().map(|record| record.sample.workload.as_str())) {
         let times = !between_nodes(workload);
-        let js = js_peers(records, workload);
-        report += &format!("\n### {workload}\n\n{}", header(times, &js));
-        for row in rows(records, peers, workload, &js) {
+        let others = compared(records, workload);
+        report += &format!("\n### {workload}\n\n{}", header(times, &others));
+        for row in rows(records, peers, workload, &others) {
             report += &format!("| {} |\n", row.join(" | "));
         }
     }
@@ -42,26 +42,27 @@ fn between_nodes(workload: &str) -> bool {
     workload.starts_with("remote/") || workload.starts_with("nats/")
 }
 
-fn js_peers(records: &[Record], workload: &str) -> Vec<&'static str> {
+/// The peers that have a column of ratios to them.
+fn compared(records: &[Record], workload: &str) -> Vec<&'static str> {
     let measured = |name: &&str| {
         let mut records = records.iter();
         records.any(|record| record.peer == *name && record.sample.workload == workload)
     };
-    [JS_014, JS_015].into_iter().filter(measured).collect()
+    [JS_014, JS_015, TONIC, TARPC].into_iter().filter(measured).collect()
 }
 
-fn header(times: bool, js: &[&str]) -> String {
+fn header(times: bool, others: &[&str]) -> String {
     let mut titles =
         vec!["metric".to_owned(), "peer".to_owned(), "value".to_owned(), "÷ floor".to_owned()];
     titles.extend(
-        js.iter().map(|name| {
+        others.iter().map(|name| {
             if times { format!("times as fast as {name}") } else { format!("÷ {name}") }
         }),
     );
     format!("| {} |\n| --- | ---{} |\n", titles.join(" | "), " | ---:".repeat(titles.len() - 2))
 }
 
-fn rows(records: &[Record], peers: &[Peer], workload: &str, js: &[&str]) -> Vec<Vec<String>> {
+fn rows(records: &[Record], peers: &[Peer], workload: &str, others: &[&str]) -> Vec<Vec<String>> {
     let of_workload = records.iter().filter(|record| record.sample.workload == workload);
     let mut rows = Vec::new();
     for metric in distinct(of_workload.map(|record| record.sample.metric.as_str())) {
@@ -72,10 +73,10 @@ fn rows(records: &[Record], peers: &[Peer], workload: &str, js: &[&str]) -> Vec<
                 peers.iter().filter(|peer| peer.name == name).find_map(|peer| of(peer.floor?));
             let mut row = vec![metric.to_owned(), name.to_owned(), spread(own.values().copied())];
             row.push(floor.map_or_else(none, |floor| ratio(&own, &floor)));
-            row.extend(js.iter().map(|js| match of(js) {
-                Some(_) if *js == name => none(),
-                Some(js) if !between_nodes(workload) => ratio(&js, &own),
-                Some(js) => ratio(&own, &js),
+            row.extend(others.iter().map(|other| match of(other) {
+                Some(_) if *other == name => none(),
+                Some(other) if !between_nodes(workload) => ratio(&other, &own),
+                Some(other) => ratio(&own, &other),
                 None => none(),
             }));
             rows.push(row);

@@ -4,6 +4,7 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
+    hint::black_box,
     io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -29,8 +30,11 @@ use crate::{
 };
 
 const HEADER: usize = 6;
+const EVENT: u8 = 1;
 const REQUEST: u8 = 2;
 const RESPONSE: u8 = 3;
+/// The action that tells how many events came.
+const COUNT: &str = "echo.count";
 const BUFFER: usize = 256 * 1024;
 const REFILL_BELOW: usize = 64 * 1024;
 
@@ -58,9 +62,15 @@ pub(crate) async fn serve(listener: TcpListener, handler: Handler) -> Result<()>
     stream.set_nodelay(true)?;
     let (mut input, mut output) =
         (BytesMut::with_capacity(BUFFER), BytesMut::with_capacity(BUFFER));
+    let mut events = 0;
     while stream.read_buf(&mut input).await? > 0 {
-        while let Some(frame) = next_frame(&mut input)? {
-            answer(&frame, handler, &mut output)?;
+        while let Some((kind, frame)) = next_frame(&mut input)? {
+            if kind == EVENT {
+                read_event(&frame, handler)?;
+                events += 1;
+            } else {
+                answer(&frame, handler, events, &mut output)?;
+            }
         }
         if !output.is_empty() {
             stream.write_all(&output).await?;
@@ -92,13 +102,25 @@ impl Client {
         Ok(Self { frames, pending, next_id: AtomicU64::new(1) })
     }
 
-    pub(crate) async fn call(&self, params: &RawValue) -> Result<Box<RawValue>> {
+    pub(crate) async fn call(&self, action: &str, params: &RawValue) -> Result<Box<RawValue>> {
         let id = uuid(self.next_id.fetch_add(1, Relaxed));
         let mut frame = BytesMut::with_capacity(512);
-        put_frame(&mut frame, REQUEST, &Request::new(&id, params))?;
+        put_frame(&mut frame, REQUEST, &Request::new(&id, action, params))?;
         let response = self.pending.insert(id);
         self.frames.send(frame)?;
         Ok(response.await?)
+    }
+
+    pub(crate) fn emit(&self, event: &str, data: &RawValue) -> Result<()> {
+        let id = uuid(self.next_id.fetch_add(1, Relaxed));
+        let mut frame = BytesMut::with_capacity(512);
+        put_frame(&mut frame, EVENT, &Event::new(&id, event, data))?;
+        Ok(self.frames.send(frame)?)
+    }
+
+    /// How many events have arrived.
+    pub(crate) async fn count(&self) -> Result<u64> {
+        Ok(serde_json::from_str(self.call(COUNT, RawValue::NULL).await?.get())?)
     }
 }
 
@@ -162,16 +184,26 @@ async fn read_responses(mut reader: OwnedReadHalf, pending: Arc<Pending>) {
 }
 
 fn complete_buffered(input: &mut BytesMut, pending: &Pending) -> Result<()> {
-    while let Some(frame) = next_frame(input)? {
+    while let Some((_, frame)) = next_frame(input)? {
         let response: Response<'_> = serde_json::from_slice(&frame)?;
         pending.complete(response.id, response.data);
     }
     Ok(())
 }
 
-fn answer(frame: &[u8], handler: Handler, output: &mut BytesMut) -> Result<()> {
+/// Reads an event as its listener needs it.
+pub(crate) fn read_event(packet: &[u8], handler: Handler) -> Result<()> {
+    let event: Event<'_> = serde_json::from_slice(packet)?;
+    black_box(handler(event.data)?);
+    Ok(())
+}
+
+fn answer(frame: &[u8], handler: Handler, events: u64, output: &mut BytesMut) -> Result<()> {
     let request: Request<'_> = serde_json::from_slice(frame)?;
-    let data = handler(request.params)?;
+    let data = match request.action {
+        COUNT => Cow::Owned(to_raw_value(&events)?),
+        _ => handler(request.params)?,
+    };
     let response = Response {
         ver: request.ver,
         sender: "srv",
@@ -196,8 +228,8 @@ fn put_frame(output: &mut BytesMut, kind: u8, packet: &impl Serialize) -> Result
     Ok(())
 }
 
-/// Takes the body of the first frame, once all of it is there.
-fn next_frame(input: &mut BytesMut) -> Result<Option<Bytes>> {
+/// Takes the packet type and the body of the first frame, once all of it is there.
+fn next_frame(input: &mut BytesMut) -> Result<Option<(u8, Bytes)>> {
     let Some(header) = input.first_chunk::<HEADER>() else {
         return Ok(None);
     };
@@ -214,11 +246,11 @@ fn next_frame(input: &mut BytesMut) -> Result<Option<Bytes>> {
     }
     let mut frame = input.split_to(len).freeze();
     frame.advance(HEADER);
-    Ok(Some(frame))
+    Ok(Some((kind, frame)))
 }
 
 /// An id of the length and look of a UUID, without the cost of randomness.
-fn uuid(n: u64) -> String {
+pub(crate) fn uuid(n: u64) -> String {
     format!("{:08x}-7f0a-4aa2-b734-{n:012x}", (n as u32).wrapping_mul(2_654_435_761))
 }
 
@@ -244,12 +276,12 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(id: &'a str, params: &'a RawValue) -> Self {
+    fn new(id: &'a str, action: &'a str, params: &'a RawValue) -> Self {
         Self {
             ver: "5",
             sender: "cli",
             id,
-            action: "echo.reply",
+            action,
             params,
             meta: HashMap::new(),
             timeout: Some(0),
@@ -259,6 +291,50 @@ impl<'a> Request<'a> {
             request_id: id,
             caller: None,
             stream: false,
+        }
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Event<'a> {
+    ver: &'a str,
+    sender: &'a str,
+    id: &'a str,
+    event: &'a str,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    groups: Vec<&'a str>,
+    broadcast: bool,
+    #[serde(borrow)]
+    meta: HashMap<&'a str, &'a RawValue>,
+    level: u32,
+    tracing: Option<bool>,
+    #[serde(rename = "parentID")]
+    parent_id: Option<&'a str>,
+    #[serde(rename = "requestID")]
+    request_id: &'a str,
+    caller: Option<&'a str>,
+    #[serde(rename = "needAck")]
+    need_ack: Option<bool>,
+}
+
+impl<'a> Event<'a> {
+    pub(crate) fn new(id: &'a str, event: &'a str, data: &'a RawValue) -> Self {
+        Self {
+            ver: "5",
+            sender: "cli",
+            id,
+            event,
+            data,
+            groups: vec!["echo"],
+            broadcast: false,
+            meta: HashMap::new(),
+            level: 1,
+            tracing: None,
+            parent_id: None,
+            request_id: id,
+            caller: None,
+            need_ack: None,
         }
     }
 }
@@ -286,18 +362,23 @@ mod tests {
     use crate::payload::Size;
 
     #[tokio::test]
-    async fn a_call_returns_its_params() {
+    async fn calls_return_their_params_and_events_count() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(serve(listener, raw));
         let client = Client::connect(port).await.unwrap();
         for size in Size::ALL {
             let params = RawValue::from_string(size.json().unwrap()).unwrap();
-            assert_eq!(client.call(&params).await.unwrap().get(), params.get());
+            assert_eq!(client.call("echo.reply", &params).await.unwrap().get(), params.get());
         }
+        assert_eq!(client.count().await.unwrap(), 0);
+        for _ in 0..3 {
+            client.emit("echo.event", RawValue::NULL).unwrap();
+        }
+        assert_eq!(client.count().await.unwrap(), 3);
         server.abort();
         let params = RawValue::from_string("1".to_owned()).unwrap();
-        let orphan = timeout(Duration::from_secs(10), client.call(&params)).await;
+        let orphan = timeout(Duration::from_secs(10), client.call("echo.reply", &params)).await;
         assert!(orphan.is_ok_and(|answer| answer.is_err()));
     }
 
@@ -310,7 +391,7 @@ mod tests {
         let mut bodies = Vec::new();
         for byte in &whole {
             input.put_u8(*byte);
-            bodies.extend(next_frame(&mut input).unwrap());
+            bodies.extend(next_frame(&mut input).unwrap().map(|(_, body)| body));
         }
         assert_eq!(bodies, [&b"\"first\""[..], b"\"second\""]);
         whole[4] ^= 1;

@@ -75,6 +75,29 @@ impl Events {
     }
 }
 
+/// Results that are kept.
+pub(crate) struct Results(moka::sync::Cache<String, Arc<Value>>);
+
+impl Results {
+    /// With the result of `cached.add {a: 4, b: 2}`, and a thousand that nobody asks for.
+    pub(crate) fn new() -> Self {
+        let results = moka::sync::Cache::builder().build();
+        for a in 0..1000 {
+            results.insert(format!("cached.add:{a}|2"), Arc::new(json!(a + 2)));
+        }
+        Self(results)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<Arc<Value>> {
+        self.0.get(key)
+    }
+
+    /// The key is made first.
+    pub(crate) fn get_by_params(&self, a: i64, b: i64) -> Option<Arc<Value>> {
+        self.get(&format!("cached.add:{a}|{b}"))
+    }
+}
+
 /// `a + b` behind a boxed async closure.
 pub(crate) fn boxed_add() -> BoxedAdd {
     Arc::new(|a, b| Box::pin(async move { a + b }))
@@ -121,6 +144,13 @@ mod tests {
     async fn calls_pass_middlewares() {
         let broker = Broker::with_middlewares(3);
         assert_eq!(broker.call("math.add", json!({"a": 4, "b": 2})).await, Ok(json!(6)));
+    }
+
+    #[test]
+    fn results_are_found() {
+        let results = Results::new();
+        assert_eq!(results.get_by_params(4, 2).as_deref(), Some(&json!(6)));
+        assert_eq!(results.get("cached.add:4|3"), None);
     }
 
     #[tokio::test]

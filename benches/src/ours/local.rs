@@ -3,22 +3,22 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use moleculer::{
-    ActionFn, ActionSite, BrokerBuilder, BulkheadOptions, CircuitBreakerOptions, IntoService,
-    Middleware, RetryPolicy, prelude::*,
+    ActionFn, ActionSite, BrokerBuilder, BulkheadOptions, Cache, CircuitBreakerOptions,
+    IntoService, Middleware, RetryPolicy, prelude::*,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     local::{
-        self, BREAKER, BULKHEAD, CONVERSION, EMIT, FAILING, FALLBACK, MIDDLEWARES, NESTED,
-        NO_PARAMS, RETRY, TIMEOUT, TOLERANT, TYPED_PARAMS, VALIDATION, VALIDATION_VALUE,
+        self, ALL, BREAKER, BULKHEAD, CACHE_HIT, CONVERSION, EMIT, FAILING, FALLBACK, MIDDLEWARES,
+        NESTED, NO_PARAMS, RETRY, TIMEOUT, TOLERANT, TYPED_PARAMS, VALIDATION, VALIDATION_VALUE,
         VALUE_PARAMS, event_data,
     },
     measure::{Flavor, Result},
 };
 
-/// Reports every local workload but those of the registry.
+/// Reports every local workload.
 pub(crate) fn drive() -> Result<()> {
     let runtime = Flavor::CurrentThread.build()?;
     let plain = runtime.block_on(start(ServiceBroker::builder()))?;
@@ -26,6 +26,8 @@ pub(crate) fn drive() -> Result<()> {
         calls(plain).await?;
         layers(plain).await?;
         validation(plain).await?;
+        cache(plain).await?;
+        everything(plain).await?;
         events().await
     })?;
     local::callers(move || empty(plain))
@@ -66,23 +68,15 @@ async fn layers(plain: &'static ServiceBroker) -> Result<()> {
     }
     local::calls(FALLBACK, || safe(plain)).await?;
     local::compared(FALLBACK, || safe(plain), || empty(plain)).await?;
-    let tolerant = ServiceBroker::builder()
-        .request_timeout(Duration::from_secs(10))
-        .retry(RetryPolicy::new())
-        .circuit_breaker(CircuitBreakerOptions::new())
-        .bulkhead(BulkheadOptions::new());
-    let tolerant = start(tolerant).await?;
+    let tolerant = start(tolerant()).await?;
     local::calls(TOLERANT, || safe(tolerant)).await?;
     local::compared(TOLERANT, || safe(tolerant), || empty(plain)).await
 }
 
 /// Rules that check, and rules that convert.
 async fn validation(broker: &'static ServiceBroker) -> Result<()> {
-    let typed = |action| async move {
-        broker.call::<i64>(action, Pair { a: black_box(4), b: 2 }).await.is_ok()
-    };
-    local::calls(VALIDATION, || typed("checked.add")).await?;
-    local::compared(VALIDATION, || typed("checked.add"), || typed("math.add")).await?;
+    local::calls(VALIDATION, || sum(broker, "checked.add")).await?;
+    local::compared(VALIDATION, || sum(broker, "checked.add"), || sum(broker, "math.add")).await?;
     let value = |action| async move {
         let params = Value::from(json!({"a": black_box(4), "b": 2}));
         broker.call::<i64>(action, params).await.is_ok()
@@ -94,6 +88,27 @@ async fn validation(broker: &'static ServiceBroker) -> Result<()> {
         broker.call::<i64>("checked.convert", params).await.is_ok()
     })
     .await
+}
+
+/// A result that is kept in memory.
+async fn cache(plain: &'static ServiceBroker) -> Result<()> {
+    let broker = start(ServiceBroker::builder().cacher("Memory").service(cached())).await?;
+    let hit = || sum(broker, "cached.add");
+    hit().await;
+    local::calls(CACHE_HIT, hit).await?;
+    local::compared(CACHE_HIT, hit, || sum(plain, "math.add")).await
+}
+
+/// All of it at once: rules, a kept result, a timeout, retries, a breaker, a bulkhead, a fallback.
+async fn everything(plain: &'static ServiceBroker) -> Result<()> {
+    let broker = start(tolerant().cacher("Memory").service(cached())).await?;
+    let call = || async {
+        let params = Pair { a: black_box(4), b: 2 };
+        broker.call::<i64>("cached.checked", params).fallback_response(1).await.is_ok()
+    };
+    call().await;
+    local::calls(ALL, call).await?;
+    local::compared(ALL, call, || sum(plain, "math.add")).await
 }
 
 async fn events() -> Result<()> {
@@ -115,6 +130,18 @@ async fn events() -> Result<()> {
 async fn start(builder: BrokerBuilder) -> Result<&'static ServiceBroker> {
     let broker = builder.service(Users).service(Math).service(checked()).start().await?;
     Ok(Box::leak(Box::new(broker)))
+}
+
+fn tolerant() -> BrokerBuilder {
+    ServiceBroker::builder()
+        .request_timeout(Duration::from_secs(10))
+        .retry(RetryPolicy::new())
+        .circuit_breaker(CircuitBreakerOptions::new())
+        .bulkhead(BulkheadOptions::new())
+}
+
+async fn sum(broker: &ServiceBroker, action: &str) -> bool {
+    broker.call::<i64>(action, Pair { a: black_box(4), b: 2 }).await.is_ok()
 }
 
 async fn empty(broker: &ServiceBroker) -> bool {
@@ -172,6 +199,18 @@ fn checked() -> impl IntoService {
     Service::builder("checked")
         .action(Action::new("add", add).params(rules))
         .action(Action::new("convert", add).params(converting))
+}
+
+/// The same with results that are kept, without and with rules.
+fn cached() -> impl IntoService {
+    async fn add(Params(pair): Params<Pair>) -> moleculer::Result<i64> {
+        Ok(pair.a + pair.b)
+    }
+    let keys = || Cache::keys(["a", "b"]);
+    let rules = json!({"a": "number|min:1", "b": "number"});
+    Service::builder("cached")
+        .action(Action::new("add", add).cache(keys()))
+        .action(Action::new("checked", add).cache(keys()).params(rules))
 }
 
 /// A service of its own for each listener, so that each gets every event.

@@ -1,20 +1,33 @@
-//! Calls between two nodes.
+//! Calls and events between two nodes.
 
-use std::{hint::black_box, time::Duration};
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use moleculer::{BrokerBuilder, Payload, prelude::*, transporter::tcp::TcpTransporter};
+use bytes::Bytes;
+use moleculer::{
+    BrokerBuilder, BytesFn, Middleware, Payload, prelude::*, transporter::tcp::TcpTransporter,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    measure::Result,
+    echo::{self, Server},
+    measure::{Result, emit},
     payload::{Page, Size, Small},
-    remote::{self, Server},
 };
 
 /// How long the nodes may take to find each other.
 const DISCOVERY: Duration = Duration::from_secs(10);
 
-struct Echo;
+#[derive(Default)]
+struct Echo {
+    events: AtomicU64,
+}
 
 #[service(name = "echo")]
 impl Echo {
@@ -27,12 +40,24 @@ impl Echo {
     async fn page(&self, Params(page): Params<Page>) -> moleculer::Result<Page> {
         Ok(page)
     }
+
+    #[event("echo.event")]
+    async fn count_event(&self, Params(data): Params<Small>) -> moleculer::Result<()> {
+        black_box(data);
+        self.events.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    #[action]
+    async fn count(&self) -> moleculer::Result<u64> {
+        Ok(self.events.load(Relaxed))
+    }
 }
 
 /// The answering node: announces its port and serves.
 pub(crate) async fn serve(node: BrokerBuilder, port: u16) -> Result<()> {
-    let broker = node.service(Echo).start().await?;
-    remote::announce(port);
+    let broker = node.service(Echo::default()).start().await?;
+    echo::announce(port);
     broker.run_until_signal().await?;
     Ok(())
 }
@@ -43,48 +68,89 @@ pub(crate) async fn first_call(broker: &ServiceBroker) -> Result<()> {
     Ok(())
 }
 
-/// Reports remote calls of every size.
-pub(crate) async fn drive(node: BrokerBuilder, server: &Server) -> Result<()> {
-    let over_nats = server.port == 0;
-    let broker = node.start().await?;
+/// Reports remote calls of every size, then events, then how long packets are.
+pub(crate) async fn drive(
+    node: impl Fn() -> BrokerBuilder,
+    server: &Server,
+    family: &str,
+) -> Result<()> {
+    let broker = node().start().await?;
     broker.wait_for_services(["echo"], DISCOVERY).await?;
-    let broker: &'static ServiceBroker = Box::leak(Box::new(broker));
     for size in Size::ALL {
-        let mut workload = size.workload().to_owned();
-        if over_nats {
-            workload = workload.replace("remote", "nats");
-        }
         match size {
-            Size::TenBytes => calls::<Small>(broker, server, size, "echo.small", &workload).await?,
+            Size::TenBytes => calls::<Small>(&broker, server, size, family).await?,
             Size::Kilobyte | Size::FiftyKilobytes => {
-                calls::<Page>(broker, server, size, "echo.page", &workload).await?
+                calls::<Page>(&broker, server, size, family).await?
             }
         }
     }
-    Ok(())
+    let send = || async { Ok(broker.emit("echo.event", Small { id: 100 }).await?) };
+    let count = || async { Ok(broker.call("echo.count", ()).await?) };
+    echo::events(&format!("{family}/events"), server, send, count).await?;
+    broker.stop().await?;
+    packets(node(), family).await
 }
 
-async fn calls<T>(
-    broker: &'static ServiceBroker,
-    server: &Server,
-    size: Size,
-    action: &'static str,
-    workload: &str,
-) -> Result<()>
+async fn calls<T>(broker: &ServiceBroker, server: &Server, size: Size, family: &str) -> Result<()>
 where
     T: Serialize + for<'de> Deserialize<'de> + Send + Sync + 'static,
 {
     // Shared, so that a call clones a pointer and serializes the value.
     let params = Payload::new(serde_json::from_str::<T>(&size.json()?)?);
+    let broker = broker.clone();
     let call = move || {
-        let params = params.clone();
+        let (broker, params) = (broker.clone(), params.clone());
         async move {
-            let result: T = broker.call(action, params).await?;
+            let result: T = broker.call(size.action(), params).await?;
             black_box(&result);
             Ok(size_of_val(&result))
         }
     };
-    remote::calls(workload, server, call).await
+    echo::calls(&size.workload(family), server, call).await
+}
+
+/// Reports the bytes of a request and of its response, by a node of its own, since counting takes time.
+async fn packets(node: BrokerBuilder, family: &str) -> Result<()> {
+    let counter = Counter::default();
+    let broker = node.middleware(counter.clone()).start().await?;
+    broker.wait_for_services(["echo"], DISCOVERY).await?;
+    for size in Size::ALL {
+        let mut least = u64::MAX;
+        // A heartbeat may fall between.
+        for _ in 0..5 {
+            counter.0.store(0, Relaxed);
+            let params = Value::from(serde_json::from_str::<serde_json::Value>(&size.json()?)?);
+            broker.call::<Payload>(size.action(), params).await?;
+            least = least.min(counter.0.load(Relaxed));
+        }
+        emit(&size.workload(family), "packet bytes/req", least as f64)?;
+    }
+    broker.stop().await?;
+    Ok(())
+}
+
+/// Counts the bytes of packets in both directions.
+#[derive(Clone, Debug, Default)]
+struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    fn counted(&self, next: BytesFn) -> BytesFn {
+        let count = self.0.clone();
+        Arc::new(move |kind, bytes: Bytes| {
+            count.fetch_add(bytes.len() as u64, Relaxed);
+            next(kind, bytes)
+        })
+    }
+}
+
+impl Middleware for Counter {
+    fn transporter_send(&self, next: BytesFn) -> BytesFn {
+        self.counted(next)
+    }
+
+    fn transporter_receive(&self, next: BytesFn) -> BytesFn {
+        self.counted(next)
+    }
 }
 
 /// Both nodes know where the answering one is; it learns of the other by its hello.
