@@ -203,21 +203,35 @@ pub(crate) enum Route {
     Away(BoxFuture<'static, Result<()>>),
 }
 
+impl Route {
+    /// Polls a handler of this node once in the task that read the event's
+    /// packet, unless it was slow before.
+    pub(crate) fn poll_in_place(&mut self) -> Poll<Result<()>> {
+        let Self::Handler { running, endpoint, sent } = self else { return Poll::Pending };
+        endpoint.pace.poll(running).map(|result| handled(result, endpoint, sent))
+    }
+}
+
 impl Future for Route {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<()>> {
-        let (running, endpoint, sent) = match &mut *self {
-            Self::Away(running) => return running.as_mut().poll(cx),
-            Self::Handler { running, endpoint, sent } => (running, endpoint, sent),
-        };
-        let result = task::ready!(running.as_mut().poll(cx));
-        if let Err(error) = &result {
-            let (event, service) = (&sent.name, &endpoint.service.full_name);
-            tracing::error!(%event, %service, ?error, "an event handler failed");
+        match &mut *self {
+            Self::Away(running) => running.as_mut().poll(cx),
+            Self::Handler { running, endpoint, sent } => {
+                running.as_mut().poll(cx).map(|result| handled(result, endpoint, sent))
+            }
         }
-        Poll::Ready(if sent.kind == EventKind::Emit { Ok(()) } else { result })
     }
+}
+
+/// What a handler's result means to the sender.
+fn handled(result: Result<()>, endpoint: &EventEndpoint, sent: &SentAs) -> Result<()> {
+    if let Err(error) = &result {
+        let (event, service) = (&sent.name, &endpoint.service.full_name);
+        tracing::error!(%event, %service, ?error, "an event handler failed");
+    }
+    if sent.kind == EventKind::Emit { Ok(()) } else { result }
 }
 
 impl Sent {

@@ -7,7 +7,7 @@ use foldhash::quality::RandomState;
 use moleculer_protocol::NodeId;
 use papaya::HashMap;
 
-use super::{Node, ServiceItem, choices::Choices, pattern::is_pattern, trie::Trie};
+use super::{Node, Pace, ServiceItem, choices::Choices, pattern::is_pattern, trie::Trie};
 use crate::{
     EventDef, EventFn, Result,
     broker::WeakBroker,
@@ -51,6 +51,8 @@ pub(crate) struct EventEndpoint {
     pub(crate) group: Arc<str>,
     /// The wrapped handler; listeners of other nodes have none here.
     pub(crate) handler: Option<EventFn>,
+    /// Whether events of other nodes start in the reader's task.
+    pub(crate) pace: Pace,
     pub(crate) broker: WeakBroker,
 }
 

@@ -198,6 +198,7 @@ impl Registry {
             def: event.def.clone(),
             group: event.group.clone(),
             handler: None,
+            pace: Pace::default(),
             broker: self.broker.clone(),
         }
     }

@@ -128,6 +128,7 @@ impl Registry {
                 group: item.group_of(definition).into(),
                 def,
                 handler: None,
+                pace: Pace::default(),
                 broker: self.broker.clone(),
             }));
         }

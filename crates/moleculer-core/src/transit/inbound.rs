@@ -210,7 +210,8 @@ fn on_event(broker: &ServiceBroker, sender: NodeId, packet: EventPacket) {
             tracing: packet.tracing,
         })),
     };
-    let running = sent.start_local(broker);
+    let mut running = sent.start_local(broker);
+    running.retain_mut(|delivery| delivery.poll_in_place().is_pending());
     if !running.is_empty() {
         broker.inner().tasks.spawn(async move {
             join_all(running).await;

@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, atomic::Ordering},
-    task::{Context as TaskContext, Poll, Waker},
+    task::Poll,
     time::Duration,
 };
 
@@ -12,7 +12,6 @@ use futures_util::{FutureExt, future::BoxFuture};
 use moleculer_protocol::{
     NodeId, PacketBody, PacketId, PacketKind, Payload, RequestPacket, ResponsePacket, Topic,
 };
-use tokio::time::Instant;
 
 use super::{
     Transit,
@@ -65,13 +64,8 @@ impl Transit {
             Ok(running) => running,
             Err(panic) => return answer.finish(broker, Err(panic_error(&*panic))),
         };
-        if endpoint.pace.in_place() {
-            let started = Instant::now();
-            let polled = poll_once(&mut running);
-            endpoint.pace.took(started.elapsed());
-            if let Poll::Ready(result) = polled {
-                return answer.finish(broker, result);
-            }
+        if let Poll::Ready(result) = endpoint.pace.poll(&mut running) {
+            return answer.finish(broker, result);
         }
         broker.inner().tasks.spawn(answer.run(running));
     }
@@ -156,13 +150,6 @@ impl Transit {
         }
         (packet, None)
     }
-}
-
-/// Polls without anybody to wake: who finds it pending polls it again.
-fn poll_once(running: &mut BoxFuture<'static, Result<Body>>) -> Poll<Result<Body>> {
-    let mut nobody = TaskContext::from_waker(Waker::noop());
-    catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut nobody)))
-        .unwrap_or_else(|panic| Poll::Ready(Err(panic_error(&*panic))))
 }
 
 /// The answer that a request is owed.
