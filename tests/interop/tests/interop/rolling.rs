@@ -3,14 +3,18 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use moleculer::prelude::*;
 use serde_json::{Value as Json, json};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use crate::{
     cluster::{self, Medium, until},
@@ -27,6 +31,8 @@ const CLIENT: &str = "client";
 const CALLERS: u64 = 12;
 /// Calls that a node has to serve before the next one is restarted.
 const SHARE: u64 = 50;
+/// How long that may take.
+const SERVED_WITHIN: Duration = Duration::from_secs(20);
 /// What running calls get when their node stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -75,7 +81,7 @@ struct Cluster {
 
 struct Node {
     broker: ServiceBroker,
-    served: Arc<AtomicU64>,
+    served: watch::Receiver<u64>,
 }
 
 impl Cluster {
@@ -91,10 +97,10 @@ impl Cluster {
     }
 
     async fn start(&self, id: &str) -> Result<Node> {
-        let served = Arc::new(AtomicU64::new(0));
+        let (serving, served) = watch::channel(0);
+        let serving = Arc::new(serving);
         let front = Service::builder("front").action(Action::new("work", front));
-        let back =
-            Service::builder("back").with_state(served.clone()).action(Action::new("work", back));
+        let back = Service::builder("back").with_state(serving).action(Action::new("work", back));
         let broker = self.broker(id).service(front).service(back).start().await?;
         Ok(Node { broker, served })
     }
@@ -131,11 +137,18 @@ impl Cluster {
 
     /// Waits until calls come to the new node again.
     async fn serves(&self, index: usize, load: &Load) -> Result<()> {
-        until(&format!("{} serves calls", NODES[index]), async || {
-            let enough = self.nodes[index].served.load(Ordering::Relaxed) >= SHARE;
-            Ok(enough || load.has_failed())
-        })
-        .await
+        let mut served = self.nodes[index].served.clone();
+        let enough = async {
+            tokio::select! {
+                enough = served.wait_for(|calls| *calls >= SHARE) => enough.is_ok(),
+                // What follows tells of it.
+                () = load.failed.notified() => true,
+            }
+        };
+        if timeout(SERVED_WITHIN, enough).await == Ok(true) {
+            return Ok(());
+        }
+        Err(Error::internal(format!("{} serves no calls", NODES[index])))
     }
 }
 
@@ -146,8 +159,11 @@ async fn front(ctx: Context, Params(ms): Params<u64>) -> Result<u64> {
     Ok(first + second)
 }
 
-async fn back(Params(ms): Params<u64>, State(served): State<Arc<AtomicU64>>) -> Result<u64> {
-    served.fetch_add(1, Ordering::Relaxed);
+async fn back(
+    Params(ms): Params<u64>,
+    State(served): State<Arc<watch::Sender<u64>>>,
+) -> Result<u64> {
+    served.send_modify(|calls| *calls += 1);
     if ms > 0 {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
@@ -158,6 +174,8 @@ async fn back(Params(ms): Params<u64>, State(served): State<Arc<AtomicU64>>) -> 
 struct Load {
     ended: Arc<AtomicBool>,
     failures: Arc<Mutex<Vec<String>>>,
+    /// Told of the first failure.
+    failed: Arc<Notify>,
     callers: JoinSet<u64>,
 }
 
@@ -165,30 +183,31 @@ impl Load {
     fn start(client: &ServiceBroker) -> Self {
         let (ended, failures) =
             (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let failed = Arc::<Notify>::default();
         let mut callers = JoinSet::new();
         for caller in 0..CALLERS {
             // Some calls are short, some last longer than others need to hear
             // that a node is leaving.
             let ms = [0, 0, 3, 250][(caller % 4) as usize];
             let (client, ended, failures) = (client.clone(), ended.clone(), failures.clone());
+            let failed = failed.clone();
             callers.spawn(async move {
                 let mut calls = 0;
                 while !ended.load(Ordering::Relaxed) {
                     let call = client.call::<u64>("front.work", ms);
                     match call.timeout(Duration::from_secs(10)).await {
                         Ok(answer) if answer == ms => {}
-                        other => lock(&failures).push(format!("{ms} ms: {other:?}")),
+                        other => {
+                            lock(&failures).push(format!("{ms} ms: {other:?}"));
+                            failed.notify_one();
+                        }
                     }
                     calls += 1;
                 }
                 calls
             });
         }
-        Self { ended, failures, callers }
-    }
-
-    fn has_failed(&self) -> bool {
-        !lock(&self.failures).is_empty()
+        Self { ended, failures, failed, callers }
     }
 
     async fn end(self) -> (u64, Vec<String>) {
