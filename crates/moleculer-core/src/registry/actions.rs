@@ -154,6 +154,33 @@ impl Actions {
         });
     }
 
+    /// Adds an endpoint of another node that has offered nothing so far: none
+    /// of its own has to be looked for among those of a thousand nodes.
+    pub(super) fn add(&self, endpoint: &Arc<ActionEndpoint>) {
+        let entries = self.entries.pin();
+        let old = entries.get(&*endpoint.name).filter(|old| {
+            // Its services may offer an action twice.
+            let again = |last: &Arc<ActionEndpoint>| Arc::ptr_eq(&last.node, &endpoint.node);
+            !old.up.last().is_some_and(again) && !endpoint.limits.is_open()
+        });
+        let Some(old) = old else { return self.put(endpoint) };
+        let up = old.up.with(endpoint.clone());
+        let entry = ActionEntry {
+            local: old.local.clone(),
+            takes_local: self.takes_local(&endpoint.name, &up),
+            up,
+            down: old.down.clone(),
+            closed: old.closed,
+            strategy: old.strategy.clone(),
+            any: OnceLock::new(),
+        };
+        entries.insert(endpoint.name.clone(), entry);
+    }
+
+    fn takes_local(&self, name: &str, up: &Choices<ActionEndpoint>) -> bool {
+        self.prefer_local || name.starts_with('$') || up.len() == 1
+    }
+
     /// Removes a node's endpoint.
     pub(super) fn remove(&self, name: &str, node: &NodeId) {
         self.change(&name.into(), None, |up, down| {
@@ -204,12 +231,12 @@ impl Actions {
             || self.strategies.for_list(strategy, name),
             |entry| entry.strategy.clone(),
         );
-        let internal = name.starts_with('$');
+        let up = Choices::new(up);
         let entry = ActionEntry {
-            takes_local: self.prefer_local || internal || up.len() == 1,
+            takes_local: self.takes_local(name, &up),
             local,
-            closed: internal && down.iter().any(|endpoint| endpoint.node.local),
-            up: Choices::new(up),
+            closed: name.starts_with('$') && down.iter().any(|endpoint| endpoint.node.local),
+            up,
             down,
             strategy,
             any: OnceLock::new(),
@@ -291,7 +318,8 @@ impl ActionEntry {
 
 /// An endpoint several times. Each call counts a reference to its endpoint;
 /// two threads that count on the same one are slower than one thread alone.
-struct Copies(Box<[Arc<ActionEndpoint>]>);
+#[derive(Clone)]
+struct Copies(Arc<[Arc<ActionEndpoint>]>);
 
 impl Copies {
     fn new(endpoint: &Arc<ActionEndpoint>, number: usize) -> Self {

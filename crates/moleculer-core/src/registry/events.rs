@@ -40,7 +40,7 @@ struct EventEntry {
 struct Lists {
     all: Choices<EventEndpoint>,
     /// Those of this node.
-    local: Choices<EventEndpoint>,
+    local: Arc<Choices<EventEndpoint>>,
 }
 
 /// One listener of one node.
@@ -147,7 +147,7 @@ impl Events {
     /// Whether anybody listens.
     pub(crate) fn has_listener(&self, event: &str) -> bool {
         let mut found = false;
-        self.each(event, None, |entry| found |= !entry.lists.load().all.list().is_empty());
+        self.each(event, None, |entry| found |= entry.lists.load().all.len() > 0);
         found
     }
 
@@ -155,7 +155,7 @@ impl Events {
     pub(crate) fn groups(&self, event: &str) -> Vec<Arc<str>> {
         let mut groups = Vec::new();
         self.each(event, None, |entry| {
-            if !entry.lists.load().all.list().is_empty() && !groups.contains(&entry.group) {
+            if entry.lists.load().all.len() > 0 && !groups.contains(&entry.group) {
                 groups.push(entry.group.clone());
             }
         });
@@ -172,7 +172,7 @@ impl Events {
         let (mut shared, mut own) = (Vec::new(), Vec::new());
         self.each(event, groups, |entry| {
             let lists = entry.lists.load();
-            let (all, local) = (lists.all.list().len(), lists.local.list().len());
+            let (all, local) = (lists.all.len(), lists.local.len());
             let found = if all > local { &mut shared } else { &mut own };
             if all > 0 && !found.contains(&entry.group) {
                 found.push(entry.group.clone());
@@ -221,6 +221,20 @@ impl Events {
                 None => list.push(endpoint.clone()),
             }
         });
+    }
+
+    /// Adds a listener of another node that has had none so far: none of its
+    /// own has to be looked for among those of a thousand nodes.
+    pub(super) fn add(&self, endpoint: &Arc<EventEndpoint>) {
+        let entry = self.entry(endpoint);
+        let lists = entry.lists.load();
+        // Its services may listen twice.
+        let again = |last: &Arc<EventEndpoint>| Arc::ptr_eq(&last.node, &endpoint.node);
+        if lists.all.last().is_some_and(again) {
+            return self.put(endpoint);
+        }
+        let all = lists.all.with(endpoint.clone());
+        entry.lists.store(Arc::new(Lists { all, local: lists.local.clone() }));
     }
 
     /// Removes the listener of one service of one node.
@@ -288,7 +302,7 @@ impl EventEntry {
         let mut all = self.lists.load().all.list().to_vec();
         change(&mut all);
         let local = all.iter().filter(|endpoint| endpoint.node.local).cloned().collect();
-        let lists = Lists { local: Choices::new(local), all: Choices::new(all) };
+        let lists = Lists { local: Choices::new(local).into(), all: Choices::new(all) };
         self.lists.store(Arc::new(lists));
     }
 }

@@ -140,7 +140,7 @@ impl Registry {
             node: self.local_node.clone(),
             service: instance.item.clone(),
             has_timeout: self.has_timeout(&def),
-            limits: self.limits(&def, &self.local_node, &instance.item),
+            limits: self.limits(&def, &self.local_node, &instance.item, false),
             pace: Pace::default(),
             def,
             plain,

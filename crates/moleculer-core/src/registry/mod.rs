@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use indexmap::IndexMap;
 use moleculer_protocol::{NodeId, NodeInfo, ServiceInfo};
 use tokio::time::Instant;
 
@@ -64,7 +65,7 @@ pub(crate) struct Registry {
 
 /// What only changes and listings need.
 struct State {
-    nodes: Vec<Arc<Node>>,
+    nodes: IndexMap<NodeId, Arc<Node>>,
     services: Vec<Arc<ServiceItem>>,
     local: LocalState,
     /// Whether it was told that there is no room for another node.
@@ -110,7 +111,7 @@ impl Registry {
             default_timeout: *options.request_timeout,
             default_limits: DefaultLimits::new(options),
             state: Mutex::new(State {
-                nodes: vec![local_node.clone()],
+                nodes: IndexMap::from([(local_node.id.clone(), local_node.clone())]),
                 services: Vec::new(),
                 local: LocalState::new(identity),
                 told_full: false,
@@ -129,7 +130,7 @@ impl Registry {
     }
 
     pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
-        self.state().nodes.clone()
+        self.state().nodes.values().cloned().collect()
     }
 
     pub(crate) fn services(&self) -> Vec<Arc<ServiceItem>> {
@@ -165,7 +166,7 @@ impl Registry {
 
     /// Forgets nodes that are offline for longer than `age`, unless a list names them.
     pub(crate) fn forget_offline(&self, age: Duration) {
-        self.state().nodes.retain(|node| !node.offline_for(age));
+        self.state().nodes.retain(|_, node| !node.offline_for(age));
     }
 
     /// This node's info, regenerated if something changed.
@@ -186,15 +187,16 @@ impl Registry {
     }
 
     /// The limits of an endpoint that is about to be made: its circuit stays
-    /// as it was.
-    fn limits(&self, def: &ActionDef, node: &Node, item: &ServiceItem) -> Limits {
+    /// as it was, unless the endpoint is `new`.
+    fn limits(&self, def: &ActionDef, node: &Node, item: &ServiceItem, new: bool) -> Limits {
         let site = LimitedSite {
             action: def,
             node: &node.id,
             service: &item.full_name,
             local: node.local,
         };
-        self.default_limits.of(&site, self.actions.limits(&def.name, &node.id).as_ref())
+        let before = if new { None } else { self.actions.limits(&def.name, &node.id) };
+        self.default_limits.of(&site, before.as_ref())
     }
 
     /// The balancer takes or leaves the endpoint of a circuit.
@@ -214,7 +216,7 @@ impl Registry {
 
 impl State {
     fn node(&self, id: &str) -> Option<&Arc<Node>> {
-        self.nodes.iter().find(|node| node.id == *id)
+        self.nodes.get(id)
     }
 
     /// Whether there is no room for another node, which is logged once.
@@ -228,22 +230,23 @@ impl State {
 
     /// Forgets the first of too many nodes that were met but never told of themselves.
     fn make_room(&mut self) {
-        let mut met = self.nodes.iter().enumerate().filter(|(_, node)| node.was_only_met());
+        let mut met = self.nodes.values().enumerate().filter(|(_, node)| node.was_only_met());
         let first = met.next().map(|(at, _)| at);
-        if let Some(first) = first.filter(|_| met.count() + 1 >= MOST_MET) {
-            let node = self.nodes.remove(first);
-            tracing::debug!(node_id = %node.id, "forgotten: it never told of itself");
+        if let Some(first) = first.filter(|_| met.count() + 1 >= MOST_MET)
+            && let Some((id, _)) = self.nodes.shift_remove_index(first)
+        {
+            tracing::debug!(node_id = %id, "forgotten: it never told of itself");
         }
     }
 
     /// Forgets the one of too many nodes that has been gone for longest.
     fn forget_oldest(&mut self) {
-        let gone = self.nodes.iter().enumerate();
+        let gone = self.nodes.values().enumerate();
         let gone: Vec<_> = gone.filter_map(|(at, node)| Some((node.gone_since()?, at))).collect();
         if gone.len() > MOST_OFFLINE
             && let Some((_, oldest)) = gone.iter().min()
         {
-            self.nodes.remove(*oldest);
+            self.nodes.shift_remove_index(*oldest);
         }
     }
 
@@ -252,7 +255,7 @@ impl State {
             return node.clone();
         }
         let node = Arc::new(Node::new(id.clone(), false));
-        self.nodes.push(node.clone());
+        self.nodes.insert(id.clone(), node.clone());
         node
     }
 }
@@ -329,6 +332,37 @@ mod tests {
         assert!(come("two", 3), "it shows life");
         go(true);
         assert!(come("two", 3), "it only was silent");
+    }
+
+    /// A node is told once of what it offers twice, from its first info on.
+    #[tokio::test]
+    async fn a_new_node_offers_an_action_once() {
+        let broker = BrokerBuilder::new(Plugins::core()).build().unwrap();
+        let registry = broker.registry();
+        let request: crate::ActionFn = Arc::new(|_| Box::pin(async { Ok(crate::Body::Empty) }));
+        let service = serde_json::json!({
+            "name": "same", "actions": {"same.action": {}}, "events": {"same.event": {}},
+        });
+        let mut info = NodeInfo { services: vec![service.into()], ..NodeInfo::default() };
+        let first = info.services[0].clone();
+        info.services.push(first);
+        let info = Arc::new(info);
+        for id in ["one", "two", "one"] {
+            registry.node_info(&id.into(), &info, &request);
+        }
+        registry.node_offline(&"two".into(), true);
+        registry.node_info(&"two".into(), &info, &request);
+        let nodes = || -> Vec<_> {
+            let rows = registry.actions.snapshot();
+            let row = rows.iter().find(|row| *row.name == *"same.action").unwrap();
+            row.endpoints.iter().map(|(endpoint, _)| endpoint.node.id.to_string()).collect()
+        };
+        assert_eq!(nodes(), ["one", "two"]);
+        let rows = registry.events.snapshot();
+        let row = rows.iter().find(|row| *row.name == *"same.event").unwrap();
+        assert_eq!(row.endpoints.len(), 2);
+        registry.node_offline(&"one".into(), true);
+        assert_eq!(nodes(), ["two"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -89,40 +89,52 @@ impl Registry {
                 }
             })
             .collect();
+        // Of a node that is not available nothing is known: see `node_offline`.
+        let new = !node.available();
         // New ones first, so that what stays is never missing for a moment.
         for item in &items {
-            self.put_service(node, item, request);
+            self.put_service(node, item, request, new);
         }
-        let gone: Vec<_> =
-            state.services.extract_if(.., |service| service.node == node.id).collect();
-        for item in gone {
-            self.forget(&item, &items);
+        if !new {
+            let gone: Vec<_> =
+                state.services.extract_if(.., |service| service.node == node.id).collect();
+            for item in gone {
+                self.forget(&item, &items);
+            }
         }
         state.services.extend(items);
     }
 
-    fn put_service(&self, node: &Arc<Node>, item: &Arc<ServiceItem>, request: &ActionFn) {
+    /// Makes another node's service callable; `new` is a node without any so far.
+    fn put_service(
+        &self,
+        node: &Arc<Node>,
+        item: &Arc<ServiceItem>,
+        request: &ActionFn,
+        new: bool,
+    ) {
         for (name, definition) in &item.info.actions {
             let Some(def) = ActionDef::from_object(name, definition.clone()) else {
                 continue;
             };
             let [plain, full] = self.middlewares.wrap_action(request, &def, &item.full_name, false);
-            self.actions.put(&Arc::new(ActionEndpoint {
+            let endpoint = Arc::new(ActionEndpoint {
                 name: def.name.clone(),
                 node: node.clone(),
                 service: item.clone(),
                 has_timeout: self.has_timeout(&def),
-                limits: self.limits(&def, node, item),
+                limits: self.limits(&def, node, item, new),
                 pace: Pace::default(),
                 def,
                 plain,
                 full,
                 broker: self.broker.clone(),
-            }));
+            });
+            if new { self.actions.add(&endpoint) } else { self.actions.put(&endpoint) }
         }
         for (name, definition) in &item.info.events {
             let def = EventDef::from_object(name, definition.clone());
-            self.events.put(&Arc::new(EventEndpoint {
+            let endpoint = Arc::new(EventEndpoint {
                 node: node.clone(),
                 service: item.clone(),
                 group: item.group_of(definition).into(),
@@ -130,7 +142,8 @@ impl Registry {
                 handler: None,
                 pace: Pace::default(),
                 broker: self.broker.clone(),
-            }));
+            });
+            if new { self.events.add(&endpoint) } else { self.events.put(&endpoint) }
         }
     }
 
