@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use moleculer_core::protocol::{PacketKind, Target, Topic};
 
-use super::{Bench, DEADLINE, Outcome, deliver::end, ensure, node::Node};
+use super::{Bench, Outcome, deliver::end, ensure, eventually, grace, node::Node};
 
 const PACKETS: usize = 300;
 
@@ -38,14 +38,9 @@ async fn shares<const N: usize>(
     total: usize,
 ) -> Outcome<[usize; N]> {
     let counts = || nodes.map(|node| node.seen().bodies(kind).len());
-    let all = async {
-        while counts().iter().sum::<usize>() < total {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-    };
-    let arrived = tokio::time::timeout(DEADLINE, all).await;
-    arrived.map_err(|_| format!("{:?} of {total} packets of {kind} arrived", counts()))?;
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let arrived = eventually(|| counts().iter().sum::<usize>() >= total).await;
+    ensure!(arrived, "{:?} of {total} packets of {kind} arrived", counts());
+    grace().await;
     let counts = counts();
     ensure!(counts.iter().sum::<usize>() == total, "{counts:?} packets arrived for {total}");
     Ok(counts)

@@ -1,12 +1,10 @@
 //! What arrives, and where.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use moleculer_core::protocol::{PacketKind, Topic};
 use tokio::time::timeout;
 
-use super::{Bench, DEADLINE, Outcome, ensure, node::Node};
+use super::{Bench, DEADLINE, Outcome, ensure, grace, node::Node};
 
 /// Kinds that travel to one node over every medium.
 const TARGETED: [PacketKind; 5] = [
@@ -17,18 +15,14 @@ const TARGETED: [PacketKind; 5] = [
     PacketKind::Pong,
 ];
 
-/// After the last packet that is due: what comes twice, or to the wrong node,
-/// has come by then.
-const GRACE: Duration = Duration::from_millis(50);
-
 /// A packet after which no earlier one of the same sender is under way.
-async fn settle(from: &Node, to: &[&Node]) -> Outcome {
+pub(super) async fn settle(from: &Node, to: &[&Node]) -> Outcome {
     for node in to {
         let before = node.seen().bodies(PacketKind::Pong).len();
         from.send(PacketKind::Pong, node.id(), "settled").await?;
         node.receives(PacketKind::Pong, before + 1).await?;
     }
-    tokio::time::sleep(GRACE).await;
+    grace().await;
     Ok(())
 }
 

@@ -1,11 +1,9 @@
 //! What is left after `disconnect`.
 
-use std::time::Duration;
-
 use moleculer_core::protocol::{PacketKind, Topic};
 use tokio::{runtime::Handle, time::timeout};
 
-use super::{Bench, DEADLINE, Outcome, deliver, ensure};
+use super::{Bench, DEADLINE, Outcome, deliver, ensure, eventually, grace};
 
 pub(super) async fn what_was_published_before_arrives(bench: Bench) -> Outcome {
     let b = bench.node("b").await?;
@@ -35,12 +33,8 @@ pub(super) async fn no_task_is_left(bench: Bench) -> Outcome {
         c.disconnect().await?;
         a.publish(&Topic::node(PacketKind::Request, "c".into()), "too late").await.ok();
         deliver::end([a, b]).await?;
-        let ended = timeout(DEADLINE, async {
-            while tasks() > before {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        });
-        ensure!(ended.await.is_ok(), "{} tasks are left", tasks() - before);
+        let ended = eventually(|| tasks() <= before).await;
+        ensure!(ended, "{} tasks are left", tasks() - before);
     }
     Ok(())
 }
@@ -66,7 +60,7 @@ pub(super) async fn nothing_is_delivered_after_it(bench: Bench) -> Outcome {
         // Whether the sender knows is not said.
         a.publish(&topic, "too late").await.ok();
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    grace().await;
     let late = b.seen().packets.len() - before;
     ensure!(late == 0, "{late} packets came after the end");
     b.end().await?;

@@ -35,6 +35,24 @@ use self::{node::Node, outage::Medium};
 const LIMIT: Duration = Duration::from_secs(60);
 /// No state takes longer to come.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// After the last packet that is due: what comes twice, too late or to the
+/// wrong node has come by then. That nothing comes has no end to wait for.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// Lets come what should not.
+async fn grace() {
+    tokio::time::sleep(GRACE).await;
+}
+
+/// Waits until a condition holds that nobody tells of; false if it never does.
+async fn eventually(holds: impl Fn() -> bool) -> bool {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.is_ok()
+}
 
 /// The transporter under test, and how to reach its medium.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! The medium is lost and comes back.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     Bench, DEADLINE, Make, Outcome,
-    deliver::end,
+    deliver::{end, settle},
     ensure,
     node::{Node, Told},
 };
@@ -111,7 +111,8 @@ pub(super) async fn a_cut_is_told_and_mended(bench: Bench) -> Outcome {
         for node in [&a, &b] {
             node.receives(PacketKind::Event, PACKETS * (round + 1)).await?;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        settle(&a, &[&b]).await?;
+        settle(&b, &[&a]).await?;
         for node in [&a, &b] {
             let got = node.seen().bodies(PacketKind::Event).len();
             let sent = PACKETS * (round + 1);

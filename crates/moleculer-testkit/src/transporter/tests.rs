@@ -321,7 +321,7 @@ fn wrong_deliveries_are_found() {
     check_faults("deliver::to_the_node_alone", twice, "EVENT: node b got");
     check("deliver::to_every_node", Fault::KeepsInfos, "1 packets of INFO: not within");
     check("deliver::bytes_unchanged", Fault::Truncates, "65537 bytes became 65536 others");
-    check("deliver::not_to_another_namespace", Fault::IgnoresNamespaces, "'b' is taken");
+    check("deliver::not_to_another_namespace", Fault::IgnoresNamespaces, "another namespace got");
     let message = "own_discovery is true, but discoverer() gives none";
     check("deliver::discovery_is_as_declared", Fault::DeclaresDiscovery, message);
     check("deliver::up_to_the_declared_size", Fault::LosesLargest, "1 packets of REQ: not");

@@ -8,7 +8,7 @@ use moleculer_core::{
 };
 use tokio::task::unconstrained;
 
-use super::{Bench, Outcome, deliver::end, ensure};
+use super::{Bench, Outcome, deliver::end, ensure, grace};
 
 /// Bytes that may wait for one node.
 const BOUND: usize = 256 << 20;
@@ -55,7 +55,7 @@ pub(super) async fn a_paused_reader_gets_nothing(bench: Bench) -> Outcome {
     }
     // The packet that was answered with a pause has been taken.
     b.receives(PacketKind::Event, 1).await?;
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    grace().await;
     let got = b.seen().packets.len();
     ensure!(got == 1, "{got} packets came before the host was ready");
     b.pause(false);
