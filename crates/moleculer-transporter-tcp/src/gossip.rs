@@ -23,7 +23,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{error::disconnected, session::Session};
+use crate::{error::disconnected, rival::Rivals, session::Session};
 
 /// Nodes that may be contacted at a time. Anybody can announce nodes; those
 /// above it are left to the rounds.
@@ -40,8 +40,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(crate) struct Gossip {
     contacts: Mutex<HashSet<NodeId>>,
-    /// Held while another node of this id is told of this one.
-    pub(crate) confronting: Arc<tokio::sync::Mutex<()>>,
+    /// Those that are just told of this node, which has their id.
+    pub(crate) rivals: Rivals,
     /// Told after each response.
     heard: Notify,
 }

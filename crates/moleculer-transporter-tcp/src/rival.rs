@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use moleculer_core::{
     NodeView, Result,
     protocol::{GossipResponse, NewsRow, NodeInfo, PacketBody, PacketKind},
 };
-use tokio::join;
+use tokio::{join, sync::Semaphore};
 
 use crate::{
     connection::Connection,
@@ -20,6 +21,18 @@ use crate::{
 
 /// Addresses that are tried of one node.
 const ADDRESSES: usize = 8;
+/// Nodes that are told at a time: anybody can make them up.
+const RIVALS: usize = 16;
+
+/// How many others of this id may be told of this node.
+#[derive(Debug)]
+pub(crate) struct Rivals(Arc<Semaphore>);
+
+impl Default for Rivals {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(RIVALS)))
+    }
+}
 
 impl Gossip {
     /// Takes what another node of this id told of itself.
@@ -65,20 +78,21 @@ impl Gossip {
     }
 
     /// Tells another node of this id of this one, where that one says that it
-    /// listens; one at a time.
+    /// listens.
     fn confront(self: &Arc<Self>, session: &Arc<Session>, rival: &Arc<NodeInfo>) {
         let Some(port) = rival.port else { return };
-        let Ok(turn) = Arc::clone(&self.confronting).try_lock_owned() else { return };
+        let Ok(turn) = Arc::clone(&self.rivals.0).try_acquire_owned() else { return };
         let (gossip, session_) = (Arc::clone(self), Arc::clone(session));
-        let rival = Arc::clone(rival);
+        let hosts = rival.ip_list.iter().chain([&rival.hostname]).take(ADDRESSES);
+        let addresses: Vec<_> = hosts.map(|host| address(host, port)).collect();
         session.spawn(async move {
-            let _turn = turn;
-            for host in rival.ip_list.iter().chain([&rival.hostname]).take(ADDRESSES) {
-                let address = address(host, port);
-                if let Err(error) = gossip.tell_rival(&session_, &address).await {
+            let tell = addresses.iter().map(|address| gossip.tell_rival(&session_, address));
+            for (address, told) in addresses.iter().zip(join_all(tell).await) {
+                if let Err(error) = told {
                     tracing::debug!(address, %error, "there is no other node of this id");
                 }
             }
+            drop(turn);
         });
     }
 

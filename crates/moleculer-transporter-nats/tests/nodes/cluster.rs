@@ -175,17 +175,21 @@ pub(crate) async fn a_node_comes_back_under_its_id(setup: Setup) {
     a.stop().await;
 }
 
+/// And leaves the first one alone.
 pub(crate) async fn a_second_node_of_the_same_id_stops(setup: Setup) {
-    let a = setup.node("a").await;
-    let second = setup.node_with("a", setup.transporter(), |builder| builder).await;
-    let stopped = match second {
-        Ok(second) => second.broker.run_until_signal().await,
-        Err(error) => Err(error),
-    };
-    let error = stopped.unwrap_err();
-    assert!(error.message().contains("another node uses the node id 'a'"), "{error}");
-    // The first one hears of the second as well.
-    a.broker.stop().await.ok();
+    let (a, b) = (setup.node("a").await, setup.node("b").await);
+    b.knows("a").await;
+    for _ in 0..3 {
+        let second = setup.node_with("a", setup.transporter(), |builder| builder).await;
+        let error = second.err().expect("a second node has started");
+        assert!(error.message().starts_with("another node uses the node id 'a'"), "{error}");
+    }
+    assert_eq!(b.echo("a", "x").await.unwrap(), "x");
+    assert_eq!(a.echo("b", "y").await.unwrap(), "y");
+    // Events of one node come in order, so nothing else came before this one.
+    a.stop().await;
+    b.hears("node.disconnected a").await;
+    b.stop().await;
 }
 
 /// Responses are handed on before the goodbye that came right after them.

@@ -6,7 +6,7 @@ use moleculer_core::{BrokerBuilder, BrokerOptions, Plugins, protocol::PacketKind
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{DEADLINE, Log, Node, Peer, Port, echo, is_silent, quiet};
+use crate::support::{DEADLINE, Log, Node, Peer, Port, echo, eventually, is_silent, quiet};
 
 #[tokio::test]
 async fn first_contact() {
@@ -212,6 +212,88 @@ async fn a_peer_is_reached_where_it_came_from() {
     peer.send(&mut to_node, PacketKind::GossipHello, hello).await;
     peer.send(&mut to_node, PacketKind::Ping, json!({"time": 1, "id": "p"})).await;
     peer.accept().await.until(PacketKind::Pong).await;
+    node.stop().await;
+}
+
+/// Whoever says HELLO under the id of a node that is there does not get what
+/// is meant for that one.
+#[tokio::test]
+async fn a_node_that_is_there_is_not_moved_by_a_hello() {
+    let (port, first, other) = (Port::new(), Peer::new("first"), Peer::new("other"));
+    let impostor = Peer::new("first");
+    let node = Node::start("a", quiet().port(port.number).max_connections(1)).await;
+    let mut connections = Vec::new();
+    for (round, peer) in [&first, &other, &first].into_iter().enumerate() {
+        // Each call closes the connection to the other one.
+        let mut to_node = peer.join(port.number, 1).await;
+        node.knows(&peer.id).await;
+        let serve = async {
+            let mut from_node = peer.accept().await;
+            let request = from_node.until(PacketKind::Request).await;
+            peer.answer(&mut to_node, &request).await;
+            from_node
+        };
+        let (answer, from_node) = tokio::join!(node.echo(&peer.id, "x"), serve);
+        assert_eq!(answer.unwrap(), "x", "round {round}");
+        let hello = impostor.connect(port.number).await;
+        connections.push((to_node, from_node, hello));
+    }
+    node.stop().await;
+}
+
+/// What belongs to another protocol version is not handled.
+#[tokio::test]
+async fn packets_of_another_version_are_dropped() {
+    let log = Log::default();
+    let _log = log.keep(tracing::Level::WARN);
+    let (port, peer) = (Port::new(), Peer::new("peer"));
+    let node = Node::start("a", quiet().port(port.number)).await;
+    let mut to_node = peer.join(port.number, 1).await;
+    node.knows("peer").await;
+    for ver in [json!("4"), json!("6"), json!(""), json!(5), json!(null)] {
+        for id in 0..50 {
+            let request = json!({"ver": ver, "id": id.to_string(), "action": "a.echo"});
+            peer.send(&mut to_node, PacketKind::Request, request).await;
+        }
+        let ping = json!({"ver": ver, "time": 1, "id": "old"});
+        peer.send(&mut to_node, PacketKind::Ping, ping).await;
+    }
+    peer.send(&mut to_node, PacketKind::Ping, json!({"time": 1, "id": "p"})).await;
+    let mut from_node = peer.accept().await;
+    from_node.expect(PacketKind::GossipHello).await;
+    assert_eq!(from_node.expect(PacketKind::Pong).await["id"], "p", "nothing before was answered");
+    // At once or at most one line a second, and there are two kinds.
+    let lines = log.text().lines().count();
+    assert!((1..20).contains(&lines), "{}", log.text());
+    node.stop().await;
+}
+
+/// Its sender is nowhere, so there is no answer; nothing is kept for it.
+#[tokio::test]
+async fn a_request_of_an_unknown_sender_leaves_nothing_behind() {
+    let (port, peer) = (Port::new(), Peer::new("peer"));
+    let node = Node::start("a", quiet().port(port.number)).await;
+    let _to_node = peer.join(port.number, 1).await;
+    node.knows("peer").await;
+    let tasks = node.broker.running_tasks();
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port.number)).await.unwrap();
+    for n in 0..100 {
+        let sender = format!("unknown-{n}");
+        let request = json!({"sender": sender, "id": "q", "action": "a.echo", "params": n});
+        peer.send(&mut stream, PacketKind::Request, request).await;
+        peer.send(&mut stream, PacketKind::Ping, json!({"sender": sender, "time": 1})).await;
+        let response = json!({"sender": sender, "id": "q", "success": true, "data": n});
+        peer.send(&mut stream, PacketKind::Response, response).await;
+    }
+    peer.send(&mut stream, PacketKind::Ping, json!({"time": 1, "id": "p"})).await;
+    let mut from_node = peer.accept().await;
+    from_node.until(PacketKind::Pong).await;
+    drop(stream);
+    // One task less by the stranger's connection, one more by that to the peer.
+    eventually("no task is left", || node.broker.running_tasks() <= tasks + 1).await;
+    let nodes = node.broker.call::<serde_json::Value>("$node.list", ()).await.unwrap();
+    assert_eq!(nodes.as_array().unwrap().len(), 2, "{nodes}");
+    assert_eq!(node.broker.pending_requests(), 0);
     node.stop().await;
 }
 
