@@ -220,7 +220,8 @@ impl Host {
         self.0.peer_seen(node, address);
     }
 
-    /// Available nodes whose last sign of life is longer ago than `limit`.
+    /// Available nodes whose last sign of life is longer ago than `limit`; none
+    /// before this node has been connected for as long.
     pub fn silent_nodes(&self, limit: Duration) -> Vec<NodeId> {
         self.0.silent_nodes(limit)
     }

@@ -16,6 +16,7 @@ mod random;
 mod registry;
 mod schemas;
 mod secrets;
+mod seldom;
 mod service;
 pub mod strategy;
 mod sync;

@@ -88,7 +88,7 @@ impl HostApi for TransitHost {
         let Some(transit) = self.transit.upgrade() else {
             return;
         };
-        transit.connected.store(true, Ordering::Release);
+        transit.set_connected();
         if let Some(broker) = self.broker.upgrade() {
             let data = Object::from([("wasReconnect", was_reconnect)]);
             broker.announce_event("$transporter.connected", data);
@@ -121,6 +121,10 @@ impl HostApi for TransitHost {
         let kind = body.kind();
         Box::pin(async move {
             let transit = transit?;
+            if kind == PacketKind::Heartbeat && !transit.is_connected() {
+                // The first one after the outage tells as much.
+                return Ok(());
+            }
             let sent = transit.send(&topic, body).await;
             if let (Err(error), Some(r#type)) = (&sent, error_type(kind)) {
                 transit.announce_error("transit", r#type, error);
@@ -201,9 +205,13 @@ impl HostApi for TransitHost {
     }
 
     fn silent_nodes(&self, limit: std::time::Duration) -> Vec<NodeId> {
-        let Some(broker) = self.broker.upgrade() else {
+        let (Some(broker), Ok(transit)) = (self.broker.upgrade(), self.transit()) else {
             return Vec::new();
         };
+        if !transit.heard_for(limit) {
+            // It was this node that heard nothing.
+            return Vec::new();
+        }
         let nodes = broker.registry().nodes().into_iter();
         let silent =
             nodes.filter(|node| !node.local && node.available() && node.silent_for() > limit);

@@ -1,7 +1,6 @@
 //! Between the broker and one transporter: packets out, packets in.
 
 mod conflict;
-mod dropped;
 mod host;
 mod inbound;
 mod outbound;
@@ -11,29 +10,32 @@ mod stream;
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use moleculer_protocol::{NodeId, PacketKind, ProtocolVersion, Serializer, Topic};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use self::{dropped::Dropped, host::TransitHost, pending::Pending, stream::Incoming};
+use self::{host::TransitHost, pending::Pending, stream::Incoming};
 use crate::{
     ActionFn, Error, ErrorRegenerator, Host, MessageFn, Object, RandomSource, Result,
     ServiceBroker,
     broker::{Phase, WeakBroker},
     discoverer::{DynDiscoverer, LocalDiscoverer, LocalOptions},
     middleware::TransitHooks,
+    seldom::Seldom,
+    sync::lock,
     transporter::DynTransporter,
 };
 
 /// Time between attempts to connect, when the first one failed.
 const RECONNECT: Duration = Duration::from_secs(5);
 
-/// Silence after which a stream that nobody reads is forgotten.
+/// Silence after which a stream that nobody reads is forgotten, and one that
+/// cannot go on broken off.
 const FORGET_STREAMS: Duration = Duration::from_secs(60);
 
 /// How far the time between heartbeats may be from the configured one.
@@ -63,16 +65,22 @@ pub(crate) struct Transit {
     connected: AtomicBool,
     /// Another node has this node's id, and stays.
     gave_way: AtomicBool,
+    /// When the connection was made that this node hears others on.
+    hears_since: Mutex<Instant>,
     info_changed: Notify,
     /// The seq of this node's info as it was last told to all.
     told: AtomicU64,
     /// The topics that the medium shares out; none where the broker chooses.
     balanced: Option<tokio::sync::Mutex<Vec<Topic>>>,
     hooks: TransitHooks,
-    dropped: Dropped,
-    other_versions: Dropped,
+    /// For the log: invalid packets, those of other versions, and what was
+    /// not sent.
+    dropped: Seldom,
+    other_versions: Seldom,
+    unsent_events: Seldom,
+    unsent_responses: Seldom,
     /// Packets of nodes that have this node's id and have to go.
-    rivals: Dropped,
+    rivals: Seldom,
     regenerator: Option<Arc<dyn ErrorRegenerator>>,
 }
 
@@ -108,11 +116,14 @@ impl Transit {
             answered: options.tracking.enabled.then(Notify::new),
             connected: AtomicBool::new(false),
             gave_way: AtomicBool::new(false),
+            hears_since: Mutex::new(Instant::now()),
             info_changed: Notify::new(),
             told: AtomicU64::new(0),
-            dropped: Dropped::default(),
-            other_versions: Dropped::default(),
-            rivals: Dropped::default(),
+            dropped: Seldom::default(),
+            other_versions: Seldom::default(),
+            unsent_events: Seldom::default(),
+            unsent_responses: Seldom::default(),
+            rivals: Seldom::default(),
             balanced: options.disable_balancer.then(tokio::sync::Mutex::default),
         })
     }
@@ -139,6 +150,16 @@ impl Transit {
         self.connected.load(Ordering::Acquire)
     }
 
+    fn set_connected(&self) {
+        *lock(&self.hears_since) = Instant::now();
+        self.connected.store(true, Ordering::Release);
+    }
+
+    /// Whether it has been connected for longer than this.
+    fn heard_for(&self, time: Duration) -> bool {
+        self.is_connected() && lock(&self.hears_since).elapsed() > time
+    }
+
     /// Whether this protocol version has headers.
     pub(crate) fn has_headers(&self) -> bool {
         self.protocol == ProtocolVersion::V5
@@ -162,7 +183,7 @@ impl Transit {
             }
         }
         self.transporter.subscribe_dyn(self.topics()).await?;
-        self.connected.store(true, Ordering::Release);
+        self.set_connected();
         self.discoverer.start_dyn(host).await?;
         self.discoverer.discover_dyn(None).await?;
         self.spawn_info_sender(&broker);
@@ -218,11 +239,14 @@ impl Transit {
     }
 
     fn spawn_stream_sweeper(&self, broker: &ServiceBroker) {
-        let incoming = self.incoming.clone();
+        let (incoming, broker_ref) = (self.incoming.clone(), broker.downgrade());
         broker.inner().tasks.spawn(async move {
             loop {
                 tokio::time::sleep(FORGET_STREAMS / 2).await;
-                incoming.sweep(FORGET_STREAMS);
+                let Some(broker) = broker_ref.upgrade() else { return };
+                incoming.sweep(FORGET_STREAMS, |sender| {
+                    broker.registry().node(sender).is_some_and(|node| node.available())
+                });
             }
         });
     }

@@ -179,7 +179,9 @@ impl Transit {
                 Err(error) => Err(error),
             };
             if let Err(error) = &result {
-                tracing::error!(%event, ?topic, %error, "an event was not sent");
+                if let Some(untold) = self.unsent_events.count() {
+                    tracing::error!(%event, ?topic, %error, untold, "an event was not sent");
+                }
                 self.announce_error("transit", "failedSendEventPacket", error);
             }
             result

@@ -218,7 +218,9 @@ impl Answer {
     }
 
     fn log(&self, error: &Error) {
-        tracing::warn!(id = %self.id, node_id = %self.to, %error, "a response was not sent");
+        if let Some(untold) = self.transit.unsent_responses.count() {
+            tracing::warn!(id = %self.id, node_id = %self.to, %error, untold, "a response was not sent");
+        }
         self.transit.announce_error("transit", "failedSendResponsePacket", error);
     }
 }

@@ -64,7 +64,8 @@ struct Entry {
     /// Packets that overtook it.
     early: BTreeMap<u64, Packet>,
     reader: Reader,
-    /// When it last changed without being read.
+    /// When it last went on: something was handed to its reader, or came
+    /// though nobody reads.
     idle_since: Instant,
 }
 
@@ -152,18 +153,29 @@ impl Incoming {
         table.advance(key);
     }
 
-    /// Forgets streams that nobody reads and of which nothing has come for
-    /// `age`: their first or their last packet was lost.
-    pub(in crate::transit) fn sweep(&self, age: Duration) {
+    /// Ends streams that have not gone on for `age` and never will.
+    ///
+    /// Those that nobody reads are forgotten: their first or their last packet
+    /// was lost. Those with a reader break off if a later packet has come, so
+    /// that one was lost, or if nobody knows their sender any more.
+    pub(in crate::transit) fn sweep(&self, age: Duration, is_there: impl Fn(&NodeId) -> bool) {
         let mut table = self.lock();
-        let forgotten = |entry: &Entry| {
-            !matches!(entry.reader, Reader::Reads(..)) && entry.idle_since.elapsed() > age
+        let silent = |(_, entry): &(&Key, &Entry)| entry.idle_since.elapsed() > age;
+        let verdict = |(key, entry): (&Key, &Entry)| {
+            let why = match entry.reader {
+                Reader::Awaited | Reader::Gone => None,
+                Reader::Reads(..) if !entry.early.is_empty() => Some("a packet of it was lost"),
+                Reader::Reads(..) if !is_there(&key.sender) => Some("the node is not there"),
+                Reader::Reads(..) => return None,
+            };
+            Some((key.clone(), why))
         };
-        let entries = table.entries.iter();
-        let keys: Vec<Key> =
-            entries.filter(|(_, entry)| forgotten(entry)).map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            table.remove(&key);
+        let ended: Vec<_> = table.entries.iter().filter(silent).filter_map(verdict).collect();
+        for (key, why) in ended {
+            match why {
+                None => table.remove(&key),
+                Some(why) => table.abandon(&key, Some(broken(&key.sender, why))),
+            }
         }
     }
 
@@ -199,6 +211,7 @@ impl Table {
         while let Some(packet) = entry.early.remove(&entry.next) {
             self.early -= packet.size;
             entry.next += 1;
+            entry.idle_since = Instant::now();
             let ended = matches!(packet.part, Part::End(_));
             let taken = entry.reader.take(packet);
             if ended {
@@ -441,12 +454,47 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(40)).await;
         incoming.push(&key("b"), 1, chunk(1), 10);
         tokio::time::sleep(Duration::from_secs(40)).await;
-        incoming.sweep(Duration::from_secs(60));
+        incoming.sweep(Duration::from_secs(60), |_| true);
         assert_eq!((incoming.len(), incoming.lock().early), (2, 0), "the last one is gone");
         tokio::time::sleep(Duration::from_secs(40)).await;
-        incoming.sweep(Duration::from_secs(60));
+        incoming.sweep(Duration::from_secs(60), |_| true);
         assert!(incoming.knows(&key("a")) && incoming.len() == 1, "only one has a reader");
         drop(read);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_cannot_go_on_breaks_off() {
+        let minute = Duration::from_secs(60);
+        for (sender_is_there, gap, why) in [
+            (true, true, Some("a packet of it was lost")),
+            (false, false, Some("the node is not there")),
+            (true, false, None),
+        ] {
+            let incoming = Incoming::default();
+            let mut stream = open(&incoming);
+            tokio::time::sleep(minute / 2).await;
+            incoming.push(&key("a"), 1, chunk(1), 10);
+            if gap {
+                incoming.push(&key("a"), 3, chunk(3), 10);
+            }
+            tokio::time::sleep(minute / 2).await;
+            // What comes out of turn is no progress.
+            incoming.push(&key("a"), if gap { 4 } else { 1 }, chunk(4), 10);
+            incoming.sweep(minute, |_| sender_is_there);
+            assert!(stream.next().await.expect("a chunk").is_ok(), "half a minute is not enough");
+            tokio::time::sleep(minute / 2 + Duration::from_millis(1)).await;
+            incoming.sweep(minute, |_| sender_is_there);
+            let Some(why) = why else {
+                incoming.push(&key("a"), 2, chunk(2), 10);
+                assert!(stream.next().await.expect("a chunk").is_ok(), "it goes on");
+                continue;
+            };
+            let error = stream.next().await.expect("an item").expect_err("it broke off");
+            assert!(error.message().contains(why) && error.retryable(), "{error}");
+            tokio::time::sleep(minute * 2).await;
+            incoming.sweep(minute, |_| true);
+            assert_eq!((incoming.len(), incoming.lock().early), (0, 0));
+        }
     }
 
     #[tokio::test]
