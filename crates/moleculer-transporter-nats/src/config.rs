@@ -9,6 +9,10 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{NatsTransporter, servers::Servers};
 
+/// Bytes that may wait to be written: some chunks of streams, and more than
+/// what is under way to the server in a moment.
+const DEFAULT_MAX_QUEUED_BYTES: usize = 8 << 20;
+
 /// The options of the NATS transporter, by the names, units and defaults of
 /// Moleculer JS and its NATS client.
 ///
@@ -39,6 +43,13 @@ pub struct NatsConfig {
     pub token: Option<String>,
     /// Seed of an nkey (`SU...`), in place of a user. Default: none.
     pub nkey: Option<String>,
+    /// JWT of a user, with the seed of its nkey in `nkey`. Default: none.
+    #[serde(rename = "userJWT")]
+    pub user_jwt: Option<String>,
+    /// File with the JWT and the seed of a user, as `nsc` writes it
+    /// (`.creds`), in place of a user. It is read for each connection.
+    /// Default: none.
+    pub user_creds: Option<PathBuf>,
     /// Whom to trust, and who we are; `{}` demands TLS. Default: TLS where the
     /// server demands it or the scheme is `tls`.
     #[serde(deserialize_with = "tls")]
@@ -58,6 +69,9 @@ pub struct NatsConfig {
     /// Silence after which the server is asked whether it is there, in ms; it
     /// counts as gone after two questions without an answer. Default: 120 000.
     pub ping_interval: Millis,
+    /// Bytes that may wait to be written; above it publishing waits, and above
+    /// eight times as many waiting bytes it fails. Default: 8 MiB.
+    pub max_queued_bytes: usize,
     /// Whether servers are tried in the order given, not in a random one.
     /// Default: false.
     pub no_randomize: bool,
@@ -88,6 +102,8 @@ impl Default for NatsConfig {
             pass: None,
             token: None,
             nkey: None,
+            user_jwt: None,
+            user_creds: None,
             tls: None,
             name: None,
             timeout: Millis(Duration::from_secs(5)),
@@ -95,6 +111,7 @@ impl Default for NatsConfig {
             max_reconnect_attempts: -1,
             reconnect_time_wait: Millis(Duration::from_secs(2)),
             ping_interval: Millis(Duration::from_secs(120)),
+            max_queued_bytes: DEFAULT_MAX_QUEUED_BYTES,
             no_randomize: false,
             ignore_cluster_updates: false,
         }
@@ -114,6 +131,12 @@ impl NatsConfig {
     pub fn from_value(options: impl Into<Value>) -> Result<Self> {
         let mut options = options.into();
         if let Value::Object(options) = &mut options {
+            if options.contains_key("authenticator") {
+                return Err(Error::options(
+                    "NATS transporter: `authenticator` is a function of JavaScript; give user and \
+                     pass, token, nkey, userCreds, or userJWT with nkey",
+                ));
+            }
             for key in ONLY_JAVASCRIPT {
                 if options.remove(key).is_some() {
                     tracing::warn!("NATS transporter: `{key}` means something only in JavaScript");
@@ -130,15 +153,26 @@ impl NatsConfig {
         if self.user.is_some() != self.pass.is_some() {
             return refuse("user and pass must be given together");
         }
-        let logins = [self.user.is_some(), self.token.is_some(), self.nkey.is_some()];
+        let logins = [
+            self.user.is_some(),
+            self.token.is_some(),
+            self.nkey.is_some(),
+            self.user_creds.is_some(),
+        ];
         if logins.into_iter().filter(|given| *given).count() > 1 {
-            return refuse("only one of user, token and nkey may be given");
+            return refuse("only one of user, token, nkey and userCreds may be given");
+        }
+        if self.user_jwt.is_some() && self.nkey.is_none() {
+            return refuse("userJWT needs the seed of its user in nkey");
         }
         if self.timeout.is_zero() {
             return refuse("timeout must be more than 0");
         }
         if self.ping_interval.is_zero() {
             return refuse("pingInterval must be more than 0");
+        }
+        if self.max_queued_bytes == 0 {
+            return refuse("maxQueuedBytes must be more than 0");
         }
         if self.max_reconnect_attempts < -1 {
             return refuse("maxReconnectAttempts must be at least -1, which is no limit");
@@ -167,6 +201,8 @@ impl fmt::Debug for NatsConfig {
             .field("pass", &hidden(&self.pass))
             .field("token", &hidden(&self.token))
             .field("nkey", &hidden(&self.nkey))
+            .field("user_jwt", &hidden(&self.user_jwt))
+            .field("user_creds", &self.user_creds)
             .field("tls", &self.tls)
             .field("name", &self.name)
             .field("timeout", &self.timeout)
@@ -174,6 +210,7 @@ impl fmt::Debug for NatsConfig {
             .field("max_reconnect_attempts", &self.max_reconnect_attempts)
             .field("reconnect_time_wait", &self.reconnect_time_wait)
             .field("ping_interval", &self.ping_interval)
+            .field("max_queued_bytes", &self.max_queued_bytes)
             .field("no_randomize", &self.no_randomize)
             .field("ignore_cluster_updates", &self.ignore_cluster_updates)
             .finish()
@@ -226,6 +263,8 @@ impl NatsTransporterBuilder {
         token: impl Into<String> => |token| Some(Into::into(token));
         /// Seed of an nkey (`SU...`), in place of a user.
         nkey: impl Into<String> => |seed| Some(Into::into(seed));
+        /// File with the JWT and the seed of a user (`.creds`).
+        user_creds: impl Into<PathBuf> => |file| Some(Into::into(file));
         /// Demands TLS with these files.
         tls: TlsConfig => Some;
         /// Name of the connection. Default: the node id.
@@ -242,6 +281,8 @@ impl NatsTransporterBuilder {
         /// Silence after which the server is asked whether it is there.
         /// Default: 120 s.
         ping_interval: Duration => Millis;
+        /// Bytes that may wait to be written. Default: 8 MiB.
+        max_queued_bytes: usize => |bytes| bytes;
         /// Whether servers are tried in the order given. Default: false.
         no_randomize: bool => |fixed| fixed;
         /// Whether servers that the cluster tells of are left alone. Default:
@@ -260,6 +301,13 @@ impl NatsTransporterBuilder {
     pub fn user_and_pass(mut self, user: impl Into<String>, pass: impl Into<String>) -> Self {
         self.config.user = Some(user.into());
         self.config.pass = Some(pass.into());
+        self
+    }
+
+    /// JWT of a user and the seed of its nkey.
+    pub fn user_jwt(mut self, jwt: impl Into<String>, seed: impl Into<String>) -> Self {
+        self.config.user_jwt = Some(jwt.into());
+        self.config.nkey = Some(seed.into());
         self
     }
 
@@ -284,6 +332,8 @@ impl IntoTransporter for NatsTransporterBuilder {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::json;
 
     use super::*;
@@ -295,8 +345,8 @@ mod tests {
             "tls": { "caFile": "ca.pem", "certFile": "c.pem", "keyFile": "k.pem",
                      "handshakeFirst": true },
             "name": "n", "timeout": "1s", "reconnect": false, "maxReconnectAttempts": 3,
-            "reconnectTimeWait": 250, "pingInterval": 1000, "noRandomize": true,
-            "ignoreClusterUpdates": true, "preserveBuffers": true
+            "reconnectTimeWait": 250, "pingInterval": 1000, "maxQueuedBytes": 1024,
+            "noRandomize": true, "ignoreClusterUpdates": true, "preserveBuffers": true
         }));
         let debug = format!("{:?}", config.unwrap());
         for expected in [
@@ -312,15 +362,18 @@ mod tests {
             "max_reconnect_attempts: 3",
             "reconnect_time_wait: 250ms",
             "ping_interval: 1s",
+            "max_queued_bytes: 1024",
             "no_randomize: true",
             "ignore_cluster_updates: true",
         ] {
             assert!(debug.contains(expected), "{expected} in {debug}");
         }
-        for secret in ["token", "nkey"] {
-            let config = NatsConfig::from_value(json!({ secret: "SUAB" })).unwrap();
+        for secret in [json!({ "token": "SUAB" }), json!({ "nkey": "SUAB", "userJWT": "SUAB" })] {
+            let config = NatsConfig::from_value(secret).unwrap();
             assert!(!format!("{config:?}").contains("SUAB"));
         }
+        let creds = NatsConfig::from_value(json!({ "userCreds": "a.creds" })).unwrap();
+        assert_eq!(creds.user_creds.as_deref(), Some(Path::new("a.creds")));
     }
 
     #[test]
@@ -331,9 +384,13 @@ mod tests {
             assert_eq!(error.name(), "BrokerOptionsError");
         };
         check(json!({"user": "a"}), "user and pass must be given together");
-        check(json!({"user": "a", "pass": "b", "token": "c"}), "only one of user, token and nkey");
+        check(json!({"user": "a", "pass": "b", "token": "c"}), "only one of user, token, nkey");
+        check(json!({"nkey": "a", "userCreds": "b"}), "only one of user, token, nkey");
+        check(json!({"userJWT": "a"}), "userJWT needs the seed of its user in nkey");
+        check(json!({"authenticator": {}}), "userCreds, or userJWT with nkey");
         check(json!({"timeout": 0}), "timeout must be more than 0");
         check(json!({"pingInterval": 0}), "pingInterval must be more than 0");
+        check(json!({"maxQueuedBytes": 0}), "maxQueuedBytes must be more than 0");
         check(json!({"maxReconnectAttempts": -2}), "maxReconnectAttempts must be at least -1");
         check(json!({"tls": {"certFile": "x"}}), "certFile and keyFile must be given together");
         check(json!({"tls": {"cafile": "x"}}), "did you mean `caFile`?");

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     NatsConfig,
-    error::{disconnected, not_connected},
+    error::{bad_credentials, disconnected, not_connected},
     servers::{Login, Servers},
 };
 
@@ -55,7 +55,7 @@ impl Connection {
         let guard = ended.clone().drop_guard();
         let listener = Arc::new(listener);
         let was_connected = Arc::new(AtomicBool::new(false));
-        let options = options(config, servers, node).event_callback(move |event| {
+        let options = options(config, servers, node).await?.event_callback(move |event| {
             // Dropped with this closure, which is when the tasks have ended.
             let _guard = &guard;
             hear(&event, &*listener, &was_connected);
@@ -107,7 +107,7 @@ fn hear(event: &Event, listener: &impl Listener, was_connected: &AtomicBool) {
     }
 }
 
-fn options(config: &NatsConfig, servers: &Servers, node: &NodeId) -> ConnectOptions {
+async fn options(config: &NatsConfig, servers: &Servers, node: &NodeId) -> Result<ConnectOptions> {
     let mut options = ConnectOptions::new()
         .name(config.name.as_deref().unwrap_or(node.as_str()))
         .connection_timeout(*config.timeout)
@@ -121,7 +121,29 @@ fn options(config: &NatsConfig, servers: &Servers, node: &NodeId) -> ConnectOpti
     if config.ignore_cluster_updates {
         options = options.ignore_discovered_servers();
     }
-    with_tls(with_login(options, config, servers), config)
+    if let Some(credentials) = credentials(config).await? {
+        let options = options.credentials(&credentials);
+        let options = options.map_err(|error| bad_credentials("these credentials", error))?;
+        return Ok(with_tls(options, config));
+    }
+    Ok(with_tls(with_login(options, config, servers), config))
+}
+
+/// A user's JWT and seed, as in a `.creds` file. The file is read for each
+/// connection: whoever renews credentials writes a new one.
+async fn credentials(config: &NatsConfig) -> Result<Option<String>> {
+    if let Some(file) = &config.user_creds {
+        let what = file.display().to_string();
+        let read = tokio::fs::read_to_string(file).await;
+        return read.map(Some).map_err(|error| bad_credentials(&what, error));
+    }
+    let (Some(jwt), Some(seed)) = (&config.user_jwt, &config.nkey) else { return Ok(None) };
+    Ok(Some(format!(
+        "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+        jwt.trim(),
+        seed.trim()
+    )))
 }
 
 /// What is given explicitly goes before what a URL says.

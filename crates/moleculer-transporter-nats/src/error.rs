@@ -13,7 +13,7 @@ pub(crate) fn disconnected() -> Error {
 pub(crate) fn not_connected(servers: &str, error: ConnectError) -> Error {
     let (retryable, advice) = match error.kind() {
         ConnectErrorKind::AuthorizationViolation => {
-            (false, "; check user and pass, token or nkey (auth options)")
+            (false, "; check user and pass, token, nkey or userCreds (auth options)")
         }
         ConnectErrorKind::Authentication => (false, "; nkey must be the seed of a user (SU...)"),
         ConnectErrorKind::Tls => (false, "; check the files that tls names"),
@@ -61,6 +61,28 @@ pub(crate) fn bad_name(what: &str, name: &str) -> Error {
         "NATS transporter: the {what} '{name}' cannot be part of a subject; it must have no white \
          space, `*` or `>`, and no dot at its ends or beside another"
     ))
+}
+
+/// So much waits that nothing more may.
+pub(crate) fn queue_full(node: &NodeId, size: usize, limit: usize) -> Error {
+    let mut data = Object::from([("nodeID", node.as_str())]);
+    data.insert("size", size);
+    data.insert("limit", limit);
+    let message = format!(
+        "{size} bytes wait for the NATS server, with a limit of {limit}: send less, or raise \
+         maxQueuedBytes"
+    );
+    Error::new(ErrorKind::QueueIsFull, message).with_data(data)
+}
+
+/// The credentials cannot be used. Another attempt will find them the same,
+/// unless somebody mends them.
+pub(crate) fn bad_credentials(what: &str, error: std::io::Error) -> Error {
+    let message = format!(
+        "cannot use {what}: {error}; it must hold the JWT and the seed of a user, as `nsc \
+         generate creds` writes them"
+    );
+    Error::new(ErrorKind::Moleculer, message).with_type("NATS_NOT_CONNECTED").with_source(error)
 }
 
 /// Nobody took a packet for too long.

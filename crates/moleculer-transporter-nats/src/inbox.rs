@@ -140,7 +140,7 @@ mod tests {
     }
 
     /// Stands for a [`Subscriber`], which only a connection can make.
-    struct Messages(mpsc::UnboundedReceiver<&'static str>);
+    struct Messages(mpsc::Receiver<&'static str>);
 
     impl Stream for Messages {
         type Item = &'static str;
@@ -156,10 +156,10 @@ mod tests {
     /// The senders of each kind, and what one look hands on.
     fn inbox<const N: usize>(
         kinds: [PacketKind; N],
-    ) -> ([mpsc::UnboundedSender<&'static str>; N], Inbox<Messages>) {
+    ) -> ([mpsc::Sender<&'static str>; N], Inbox<Messages>) {
         let mut queues = Vec::new();
         let senders = kinds.map(|kind| {
-            let (sender, receiver) = mpsc::unbounded_channel();
+            let (sender, receiver) = mpsc::channel(2 * TURN);
             queues.push((kind, receiver));
             sender
         });
@@ -180,10 +180,10 @@ mod tests {
         let ([goodbyes, responses], mut inbox) =
             inbox([PacketKind::Disconnect, PacketKind::Response]);
         for _ in 0..TURN {
-            responses.send("response").unwrap();
+            responses.try_send("response").unwrap();
         }
-        responses.send("last").unwrap();
-        goodbyes.send("goodbye").unwrap();
+        responses.try_send("last").unwrap();
+        goodbyes.try_send("goodbye").unwrap();
         let (first, poll) = look(&mut inbox);
         assert_eq!(
             (first.len(), poll),
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn it_ends_when_all_queues_have() {
         let ([requests, events], mut inbox) = inbox([PacketKind::Request, PacketKind::Event]);
-        requests.send("request").unwrap();
+        requests.try_send("request").unwrap();
         drop(requests);
         assert_eq!(look(&mut inbox), (vec!["request".to_owned()], Poll::Pending));
         drop(events);

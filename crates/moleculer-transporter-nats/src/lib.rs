@@ -4,6 +4,7 @@ mod config;
 mod connection;
 mod error;
 mod inbox;
+mod room;
 mod servers;
 mod session;
 mod shares;

@@ -21,12 +21,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use crate::{
     NatsConfig,
     connection::{Connection, Listener},
-    error::{disconnected, no_room, not_published},
+    error::{disconnected, no_room, not_published, queue_full},
     inbox::Inbox,
+    room::Room,
     servers::Servers,
     shares::Shares,
 };
@@ -49,6 +51,8 @@ pub(crate) struct Session {
     /// How often it was lost.
     losses: AtomicU64,
     shares: Mutex<Shares>,
+    /// For bytes that are to be written.
+    room: Room,
     closing: CancellationToken,
 }
 
@@ -67,7 +71,8 @@ impl Session {
     pub(crate) async fn open(config: Arc<NatsConfig>, host: Host) -> Result<Arc<Self>> {
         let (way, closing) = (watch::Sender::new(Way::Closed), CancellationToken::new());
         let (losses, shares) = (AtomicU64::new(0), Mutex::default());
-        let session = Arc::new(Self { config, host, way, losses, shares, closing });
+        let room = Room::new(config.max_queued_bytes);
+        let session = Arc::new(Self { config, host, way, losses, shares, room, closing });
         let connection = session.connect(&session.config.url).await?;
         session.way.send_replace(Way::Open(connection));
         Ok(session)
@@ -163,7 +168,13 @@ impl Session {
             pause = (pause * 2).min(*self.config.reconnect_time_wait);
             attempt += 1;
             let attempted = async {
-                let connection = self.connect(servers).await?;
+                let connection = self.connect(servers);
+                let connection = if attempt == 1 {
+                    connection.await?
+                } else {
+                    // async-nats would tell of each attempt.
+                    connection.with_subscriber(NoSubscriber::new()).await?
+                };
                 let inbox = self.inbox(&connection, topics).await?;
                 let mut shares = self.shares.lock().await;
                 let mut again = Shares::default();
@@ -187,11 +198,15 @@ impl Session {
     }
 
     fn give_up(&self) {
-        tracing::error!(
-            servers = %self.config.url,
-            "NATS was lost and no further attempt is allowed: this node stays disconnected"
-        );
-        self.way.send_replace(Way::Closed);
+        let gave_up = self
+            .way
+            .send_if_modified(|way| !matches!(std::mem::replace(way, Way::Closed), Way::Closed));
+        if gave_up {
+            tracing::error!(
+                servers = %self.config.url,
+                "NATS was lost and no further attempt is allowed: this node stays disconnected"
+            );
+        }
     }
 
     /// Largest packet that the server takes.
@@ -209,9 +224,12 @@ impl Session {
             Way::Lost(_) => return Err(TryPublishError::Full(bytes)),
             Way::Closed => return Err(TryPublishError::Failed(disconnected())),
         };
+        let Some(held) = self.room.try_enter(&bytes) else {
+            return Err(TryPublishError::Full(bytes));
+        };
         let subject = topic.name(self.host.namespace());
         // Tokio's budget would make a queue look full that is not.
-        let published = tokio::task::unconstrained(client.publish(subject, bytes.clone()));
+        let published = tokio::task::unconstrained(client.publish(subject, held));
         match published.now_or_never() {
             Some(Ok(())) => Ok(()),
             None => Err(TryPublishError::Full(bytes)),
@@ -227,13 +245,18 @@ impl Session {
 
     /// Waits for room, or for the connection to come back.
     pub(crate) async fn publish(&self, topic: &Topic, bytes: Bytes) -> Result<()> {
-        match timeout(patience(topic.kind), self.publish_once(topic, bytes)).await {
-            Ok(result) => result,
-            Err(_) => Err(no_room(self.host.node_id())),
+        let Some(_place) = self.room.line_up(&bytes) else {
+            return Err(queue_full(self.host.node_id(), self.room.taken(), self.room.most()));
+        };
+        let published = timeout(patience(topic.kind), self.publish_once(topic, &bytes));
+        match self.closing.run_until_cancelled(published).await {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(no_room(self.host.node_id())),
+            None => Err(disconnected()),
         }
     }
 
-    async fn publish_once(&self, topic: &Topic, bytes: Bytes) -> Result<()> {
+    async fn publish_once(&self, topic: &Topic, bytes: &Bytes) -> Result<()> {
         let subject = topic.name(self.host.namespace());
         let mut way = self.way.subscribe();
         let mut was_lost = false;
@@ -249,7 +272,8 @@ impl Session {
                     // what nobody subscribes to is gone.
                     sleep(*self.config.reconnect_time_wait + OTHERS_ARE_BACK).await;
                 }
-                match client.publish(subject.clone(), bytes.clone()).await {
+                let held = self.room.enter(bytes).await.ok_or_else(disconnected)?;
+                match client.publish(subject.clone(), held).await {
                     // The connection has ended; the next one takes it.
                     Err(error) if error.kind() == PublishErrorKind::Send => {}
                     result => return result.map_err(|error| not_published(&subject, error)),

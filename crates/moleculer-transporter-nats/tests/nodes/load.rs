@@ -1,14 +1,16 @@
 //! Much at once, and too much.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{future::join_all, stream};
 use moleculer_core::{
     Action, BrokerOptions, ByteStream, Context, Error, ErrorKind, Result, Service,
 };
+use moleculer_testkit::relay::Relay;
+use moleculer_transporter_nats::NatsTransporter;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::support::{DEADLINE, Server, Setup, eventually};
 
@@ -74,6 +76,61 @@ pub(crate) async fn streams_pass(setup: Setup) {
     let stream = ByteStream::new(stream::iter([Ok::<_, Error>(Bytes::from(sent.clone()))]));
     let back = b.broker.call::<ByteStream>("streams.back", ()).stream(stream).await.unwrap();
     assert_eq!(back.collect_up_to(sent.len()).await.unwrap(), sent);
+    a.stop().await;
+    b.stop().await;
+}
+
+/// Its own buffers are full, then ours; what is above them is refused.
+pub(crate) async fn a_server_that_reads_nothing() {
+    const SIZE: usize = 64 << 10;
+    const QUEUED: usize = 1 << 20;
+    /// What the operating system and the relay keep, at most.
+    const SOCKETS: usize = 32 << 20;
+    let server = Server::start::<&str>([]);
+    let setup = Setup::new(&server.url());
+    let relay = Relay::start(([127, 0, 0, 1], server.port()).into()).await.unwrap();
+    let transporter = NatsTransporter::builder()
+        .url(format!("nats://{}", relay.address()))
+        .max_queued_bytes(QUEUED);
+    let a = setup.node_with("a", transporter, |builder| builder).await.unwrap();
+    let b = setup.node("b").await;
+    a.knows("b").await;
+    relay.freeze();
+    let text = "x".repeat(SIZE);
+    let mut calls = JoinSet::new();
+    let refused = loop {
+        let call = a.broker.call::<String>("b.echo", text.clone()).into_future();
+        calls.spawn(call);
+        if let Ok(Some(ended)) = timeout(Duration::from_millis(1), calls.join_next()).await {
+            break ended.unwrap().unwrap_err();
+        }
+    };
+    assert_eq!(refused.kind(), &ErrorKind::QueueIsFull);
+    assert!(refused.retryable() && refused.message().contains("maxQueuedBytes"), "{refused}");
+    let limit = refused.data().unwrap().pointer("limit").and_then(|limit| limit.as_u64());
+    assert_eq!(limit, Some(9 * QUEUED as u64));
+    // Each holds its packet, and no more is held.
+    let waiting = a.broker.pending_requests();
+    assert_eq!(waiting, calls.len());
+    assert!(waiting * SIZE > 8 * QUEUED, "{waiting} calls wait");
+    assert!(waiting * SIZE < 9 * QUEUED + SOCKETS, "{waiting} calls wait");
+    for _ in 0..100 {
+        let error = a.echo("b", &text).await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::QueueIsFull);
+    }
+
+    relay.open();
+    while let Some(call) = timeout(DEADLINE, calls.join_next()).await.expect("a call hangs") {
+        assert_eq!(call.unwrap().unwrap(), text);
+    }
+    assert_eq!((b.runs(), a.broker.pending_requests()), (waiting as u64, 0), "each ran once");
+    // There is as much room as before.
+    let many = (0..50).map(|_| a.echo("b", &text));
+    for answer in join_all(many).await {
+        assert_eq!(answer.unwrap(), text);
+    }
+    let news = a.news().await;
+    assert!(!news.iter().any(|news| news.starts_with("transporter")), "{news:?}");
     a.stop().await;
     b.stop().await;
 }

@@ -1,11 +1,18 @@
 //! Who may connect, and what comes of it when one may not.
 
-use std::ffi::OsString;
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use moleculer_core::Error;
 use moleculer_transporter_nats::{NatsTransporter, NatsTransporterBuilder, TlsConfig};
 
-use crate::support::{Server, Setup, certificate};
+use crate::support::{Operator, Server, Setup, certificate, eventually, logged};
 
 /// A pair made for these tests.
 const SEED: &str = "SUAGG4OLTTHFYNOZJBDQHIPABOLUDJFPZZRC55757A4GVCWLNNLU3KJVJA";
@@ -50,7 +57,7 @@ pub(crate) async fn user_and_password() {
     for builder in [anonymous.clone(), anonymous.user_and_pass("ada", "wrong")] {
         let error = refused(&server, builder).await;
         assert!(error.message().contains("authorization violation"), "{error}");
-        assert!(error.message().contains("check user and pass, token or nkey"), "{error}");
+        assert!(error.message().contains("check user and pass, token, nkey"), "{error}");
     }
 }
 
@@ -70,6 +77,75 @@ pub(crate) async fn nkey() {
     let error =
         refused(&server, NatsTransporter::builder().url(server.url()).nkey("nonsense")).await;
     assert!(error.message().contains("nkey must be the seed of a user"), "{error}");
+}
+
+/// A file that goes with the test.
+struct File(PathBuf);
+
+impl File {
+    fn new(text: &str) -> Self {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("nats-{}-{number}.creds", std::process::id()));
+        let file = Self(path);
+        file.write(text);
+        file
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(&self.0, text).expect("a temporary file");
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}
+
+pub(crate) async fn credentials() {
+    let operator = Operator::new();
+    let server = Server::configured(&operator.configuration());
+    let user = operator.user(None);
+    let file = File::new(&user.file());
+    accepted(&server, |builder| builder.user_creds(&file.0)).await;
+    accepted(&server, |builder| builder.user_jwt(&user.jwt, &user.seed)).await;
+
+    let builder = || NatsTransporter::builder().url(server.url());
+    let another = Operator::new().user(None);
+    for stranger in [
+        builder(),
+        builder().nkey(&user.seed),
+        builder().user_jwt(&another.jwt, &another.seed),
+        builder().user_jwt(&user.jwt, &another.seed),
+    ] {
+        let error = refused(&server, stranger).await;
+        assert!(error.message().contains("authorization violation"), "{error}");
+    }
+    let nonsense = File::new("nonsense");
+    for (file, problem) in
+        [(Path::new("no-such.creds"), "No such file"), (&nonsense.0, "cannot parse")]
+    {
+        let error = refused(&server, builder().user_creds(file)).await;
+        assert!(error.message().contains(problem), "{error}");
+        assert!(error.message().contains("must hold the JWT and the seed of a user"), "{error}");
+    }
+}
+
+/// The server ends the connection when they expire; the next one uses the new.
+pub(crate) async fn credentials_that_are_renewed() {
+    let operator = Operator::new();
+    let server = Server::configured(&operator.configuration());
+    let file = File::new(&operator.user(Some(Duration::from_secs(3))).file());
+    let setup = Setup::new(&server.url());
+    let builder = setup.transporter().user_creds(&file.0);
+    let a = setup.node_with("a", builder, |builder| builder).await.unwrap();
+    a.hears("transporter.disconnected").await;
+    let refused = |line: &String| line.contains("NATS is not there again yet");
+    eventually("the old ones are refused", || logged().iter().any(refused)).await;
+    file.write(&operator.user(None).file());
+    a.hears("transporter.connected wasReconnect").await;
+    a.stop().await;
 }
 
 fn files(names: &[(&str, &str)]) -> Vec<OsString> {

@@ -8,6 +8,7 @@
 
 mod balanced;
 mod cluster;
+mod faults;
 mod hostile;
 mod load;
 mod login;
@@ -17,8 +18,7 @@ mod support;
 use std::{env, pin::Pin, process::ExitCode, time::Duration};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use support::{Server, Setup};
-use tracing_subscriber::EnvFilter;
+use support::{Server, Setup, dispatch, log_to};
 
 type Case = (&'static str, fn(Setup) -> Pin<Box<dyn Future<Output = ()>>>);
 type OwnCase = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
@@ -55,16 +55,25 @@ const SHARED: &[Case] = cases![
     cluster::nothing_is_left_after_the_stop,
     cluster::names_that_are_no_subjects_are_refused,
     hostile::packets_of_strangers,
+    hostile::packets_that_are_none,
+    hostile::streams_that_never_end,
     load::requests_above_the_limit_are_refused,
     load::many_callers_get_their_own_answers,
     load::streams_pass,
 ];
 
 const OWN: &[OwnCase] = own_cases![
+    faults::a_link_that_is_cut_for_half_a_minute,
+    faults::a_link_that_freezes,
+    faults::a_server_that_freezes,
+    faults::a_server_that_is_killed,
+    load::a_server_that_reads_nothing,
     load::packets_above_the_limit_of_the_server_are_refused,
     login::user_and_password,
     login::token,
     login::nkey,
+    login::credentials,
+    login::credentials_that_are_renewed,
     login::tls,
     login::tls_with_a_certificate_of_the_node,
     outage::a_server_that_is_not_there_yet,
@@ -77,10 +86,6 @@ const OWN: &[OwnCase] = own_cases![
 ];
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "off".into()))
-        .with_test_writer()
-        .init();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(4);
     let url = env::var("MOLECULER_TEST_NATS_URL").ok().filter(|url| !url.is_empty());
@@ -115,7 +120,10 @@ fn trial<F: Future<Output = ()>>(
 
 fn run(case: impl Future<Output = ()>) -> Result<(), Failed> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(2).enable_all().build()?;
+    let log = dispatch();
+    log_to(&log);
+    let runtime = runtime.worker_threads(2).on_thread_start(move || log_to(&log));
+    let runtime = runtime.enable_all().build()?;
     runtime.block_on(async {
         let ended = tokio::time::timeout(Duration::from_secs(60), case).await;
         ended.map_err(|_| "the case did not end within 60 s".into())

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::support::{DEADLINE, Node, Server, Setup, eventually};
+use crate::support::{DEADLINE, Node, Server, Setup, eventually, logged};
 
 const CALLS: u64 = 100;
 
@@ -30,8 +30,8 @@ pub(crate) async fn a_server_that_is_not_there_yet() {
     let mut server = Server::prepare::<&str>([]);
     let setup = Setup::new(&server.url());
     let starting = tokio::spawn(async move { setup.node("a").await });
-    // Long enough for the first attempt to fail.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let failed = |line: &String| line.contains("not connected; next attempt");
+    eventually("a first attempt that fails", || logged().iter().any(failed)).await;
     assert!(!starting.is_finished());
     server.start_again();
     let a = timeout(DEADLINE, starting).await.expect("a start").unwrap();
@@ -181,8 +181,12 @@ pub(crate) async fn no_reconnect_if_not_wanted() {
     for node in [&never, &twice, &always] {
         node.hears("transporter.disconnected").await;
     }
-    // Both attempts are over by then.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut lines = Vec::new();
+    eventually("the end of all attempts", || {
+        lines.extend(logged());
+        lines.iter().filter(|line| line.contains("no further attempt is allowed")).count() == 2
+    })
+    .await;
     server.start_again();
     always.hears("transporter.connected wasReconnect").await;
     for node in [&never, &twice] {

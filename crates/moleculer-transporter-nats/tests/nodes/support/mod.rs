@@ -1,5 +1,7 @@
 //! Nodes and servers for the tests.
 
+mod jwt;
+mod log;
 mod node;
 mod server;
 
@@ -8,6 +10,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 pub(crate) use self::{
+    jwt::Operator,
+    log::{dispatch, log_to, logged},
     node::{Node, Setup, counting, echo},
     server::{Server, certificate},
 };

@@ -102,6 +102,17 @@ impl Node {
         self.runs.load(Ordering::Relaxed)
     }
 
+    /// The nodes that it takes for available.
+    pub(crate) async fn available(&self) -> Vec<String> {
+        let nodes: Vec<serde_json::Value> =
+            self.broker.call("$node.list", ()).await.expect("an action of its own");
+        let available = nodes.iter().filter(|node| node["available"] == true);
+        let mut ids: Vec<_> =
+            available.map(|node| node["id"].as_str().unwrap_or_default().to_owned()).collect();
+        ids.sort();
+        ids
+    }
+
     /// Waits until the service of a node is known.
     pub(crate) async fn knows(&self, node: &str) {
         self.broker.wait_for_services([node], DEADLINE).await.expect("the service is found");

@@ -3,7 +3,8 @@
 use std::{
     env,
     ffi::OsString,
-    fs, io,
+    fs,
+    io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -12,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 /// A `nats-server` process; killed when dropped. Its port stays the same.
@@ -19,7 +21,9 @@ pub(crate) struct Server {
     arguments: Vec<OsString>,
     port: u16,
     child: Option<Child>,
-    _reserved: Socket,
+    /// For questions about its connections.
+    monitor: u16,
+    _reserved: [Socket; 2],
 }
 
 impl Server {
@@ -49,21 +53,17 @@ impl Server {
 
     /// One that is not started yet.
     pub(crate) fn prepare<S: Into<OsString>>(arguments: impl IntoIterator<Item = S>) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        // Only then may it be shared, or two could get the same one.
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
-        socket.set_reuse_address(true).expect("a port that can be shared");
-        let address = socket.local_addr().expect("an address");
-        let port = address.as_socket().expect("an IP address").port();
+        let ((port, own), (monitor, other)) = (reserve(), reserve());
         let arguments = arguments.into_iter().map(Into::into).collect();
-        Self { arguments, port, child: None, _reserved: socket }
+        Self { arguments, port, child: None, monitor, _reserved: [own, other] }
     }
 
     /// Starts it and waits until it takes connections.
     pub(crate) fn start_again(&mut self) {
         let program = Self::program().expect("MOLECULER_TEST_NATS_SERVER is set");
         let mut command = Command::new(program);
-        command.args(["-a", "127.0.0.1", "-p", &self.port.to_string()]).args(&self.arguments);
+        command.args(["-a", "127.0.0.1", "-p", &self.port.to_string()]);
+        command.args(["-m", &self.monitor.to_string()]).args(&self.arguments);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.child = Some(child.expect("the server starts"));
         for _ in 0..1000 {
@@ -98,12 +98,46 @@ impl Server {
     pub(crate) const fn port(&self) -> u16 {
         self.port
     }
+
+    /// The name of each connection and the subjects that it subscribed to, in
+    /// order, as the server itself says.
+    pub(crate) fn subscriptions(&self) -> Vec<(String, Vec<String>)> {
+        let mut stream =
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.monitor)).expect("a monitor");
+        stream.write_all(b"GET /connz?subs=1 HTTP/1.0\r\n\r\n").expect("it listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let answer: Value = serde_json::from_str(body).expect("JSON");
+        let connections = answer["connections"].as_array().expect("a list");
+        let connection = |connection: &Value| {
+            let name = connection["name"].as_str().unwrap_or_default().to_owned();
+            let subjects = connection["subscriptions_list"].as_array();
+            let text = |subject: &Value| subject.as_str().unwrap_or_default().to_owned();
+            let mut subjects: Vec<_> = subjects.into_iter().flatten().map(text).collect();
+            subjects.sort();
+            (name, subjects)
+        };
+        let mut connections: Vec<_> = connections.iter().map(connection).collect();
+        connections.sort();
+        connections
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A port that nobody else gets, as long as the socket is there.
+fn reserve() -> (u16, Socket) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    // Only then may it be shared, or two could get the same one.
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    socket.set_reuse_address(true).expect("a port that can be shared");
+    let address = socket.local_addr().expect("an address");
+    (address.as_socket().expect("an IP address").port(), socket)
 }
 
 /// A file for TLS.
