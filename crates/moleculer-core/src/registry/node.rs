@@ -107,9 +107,12 @@ impl Node {
         lock(&self.state)
     }
 
-    /// The name of its host, as far as it told.
+    /// The name of its host: what its info says, before what only tells where
+    /// to connect.
     pub(crate) fn host(&self) -> String {
-        self.state().address.hostname.clone().unwrap_or_default()
+        let state = self.state();
+        let told = state.info.as_ref().map(|info| &info.hostname).filter(|host| !host.is_empty());
+        told.or(state.address.hostname.as_ref()).cloned().unwrap_or_default()
     }
 
     /// Whether all that is known is that something from its address came.
@@ -195,5 +198,26 @@ impl Node {
             last_seen: state.last_heartbeat.saturating_duration_since(start),
             offline_since: state.offline_since.map(|at| at.saturating_duration_since(start)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_does_not_change_the_host_that_a_node_told() {
+        let node = Node::new("a".into(), false);
+        let met_at = |address: &str| {
+            let hostname = Some(address.to_owned());
+            node.set_address(PeerAddress { hostname, ..PeerAddress::default() });
+        };
+        met_at("10.0.0.1");
+        assert_eq!(node.host(), "10.0.0.1");
+        let info = NodeInfo { hostname: "rack-7".into(), ..NodeInfo::default() };
+        node.state().info = Some(Arc::new(info));
+        // The first packet of a later connection.
+        met_at("10.0.0.1");
+        assert_eq!(node.host(), "rack-7");
     }
 }
