@@ -43,8 +43,10 @@ async function measure() {
 	await broker.call("echo.small", { id: 100 });
 	emit("start/first-remote-call-tcp", "ms", performance.now() - started);
 	await delay(500);
-	const resident = readFileSync(`/proc/${server.pid}/status`, "utf8").match(/VmRSS:\s+(\d+)/);
-	emit("start/idle-memory-tcp", "MiB", Number(resident[1]) / 1024);
+	const status = readFileSync(`/proc/${server.pid}/status`, "utf8");
+	const memory = line => Number(status.match(new RegExp(`${line}:\\s+(\\d+)`))[1]) / 1024;
+	emit("start/idle-memory-tcp", "MiB", memory("VmRSS"));
+	emit("start/idle-memory-tcp", "MiB without the program's file", memory("RssAnon"));
 	server.kill();
 }
 

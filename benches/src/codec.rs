@@ -100,7 +100,7 @@ impl Content {
                 PacketBody::Request(request.into())
             }
             Self::Info => PacketBody::Info(
-                NodeInfo { services: services(50), seq: 1, ..NodeInfo::default() }.into(),
+                NodeInfo { services: services(50).into(), seq: 1, ..NodeInfo::default() }.into(),
             ),
             Self::Binary => PacketBody::Response(Box::new(ResponsePacket {
                 id: id.into(),

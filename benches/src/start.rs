@@ -43,8 +43,10 @@ pub(crate) fn drive() -> Result<()> {
         ours::remote::first_call(&broker).await?;
         emit("start/first-remote-call-tcp", "ms", started.elapsed().as_secs_f64() * 1e3)?;
         tokio::time::sleep(SETTLED).await;
-        if let Some(resident) = node.resident() {
-            emit("start/idle-memory-tcp", "MiB", resident)?;
+        for (metric, line) in [("MiB", "VmRSS:"), ("MiB without the program's file", "RssAnon:")] {
+            if let Some(memory) = node.memory(line) {
+                emit("start/idle-memory-tcp", metric, memory)?;
+            }
         }
         broker.stop().await?;
         Ok(())
@@ -81,11 +83,11 @@ impl Node {
         Ok(self)
     }
 
-    /// Resident memory in MiB, where there is `/proc`.
-    fn resident(&self) -> Option<f64> {
+    /// A line of its memory in MiB, where there is `/proc`.
+    fn memory(&self, line: &str) -> Option<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+        let size = status.lines().find_map(|own| own.strip_prefix(line))?;
+        let kib: f64 = size.trim().trim_end_matches(" kB").parse().ok()?;
         Some(kib / 1024.0)
     }
 }
