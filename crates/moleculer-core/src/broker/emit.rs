@@ -253,12 +253,14 @@ impl Sent {
                         PacketTarget::Event { group: group.clone(), event: self.event.clone() };
                     (target, Some(vec![group]), id.clone())
                 });
-                running.extend(self.publish(broker, &id, packets));
+                running.extend(self.publish(broker, Some(&id), packets));
             }
             EventKind::Emit => {
                 let sent = self.sent_as(self.kind);
                 let mut remote: Vec<(NodeId, Vec<Arc<str>>)> = Vec::new();
-                for target in events.choose(&self.event, groups, &self.selection())? {
+                let targets = events.choose(&self.event, groups, &self.selection())?;
+                running.reserve(targets.len());
+                for target in targets {
                     match target {
                         Target::Local(endpoint) => running.extend(self.deliver(endpoint, &sent)),
                         Target::Remote { node, group } => {
@@ -272,7 +274,7 @@ impl Sent {
                 let packets = remote.into_iter().map(|(node, groups)| {
                     (PacketTarget::Node(node), Some(groups), broker.new_id())
                 });
-                running.extend(self.publish(broker, &broker.new_id(), packets));
+                running.extend(self.publish(broker, None, packets));
             }
             EventKind::Broadcast => {
                 let nodes = events.remote_nodes(&self.event, groups);
@@ -280,7 +282,7 @@ impl Sent {
                 let packets = nodes
                     .into_iter()
                     .map(|node| (PacketTarget::Node(node), groups.clone(), broker.new_id()));
-                running.extend(self.publish(broker, &broker.new_id(), packets));
+                running.extend(self.publish(broker, None, packets));
                 running.extend(self.deliver_all(broker, EventKind::BroadcastLocal));
             }
             EventKind::BroadcastLocal => running.extend(self.deliver_all(broker, self.kind)),
@@ -317,7 +319,9 @@ impl Sent {
 
     fn deliver_to(&self, endpoints: Vec<Arc<EventEndpoint>>, kind: EventKind) -> Deliveries {
         let sent = self.sent_as(kind);
-        endpoints.into_iter().filter_map(|endpoint| self.deliver(endpoint, &sent)).collect()
+        let mut running = Deliveries::with_capacity(endpoints.len());
+        running.extend(endpoints.into_iter().filter_map(|endpoint| self.deliver(endpoint, &sent)));
+        running
     }
 
     /// Starts one handler.
@@ -365,18 +369,26 @@ impl Sent {
     }
 
     /// Sends packets, each with its groups and its id; `root` is the request's
-    /// id if no context sends them.
+    /// id if no context sends them, and new by default.
     fn publish(
         &self,
         broker: &ServiceBroker,
-        root: &PacketId,
-        packets: impl Iterator<Item = (PacketTarget, Option<Vec<Arc<str>>>, PacketId)>,
+        root: Option<&PacketId>,
+        packets: impl ExactSizeIterator<Item = (PacketTarget, Option<Vec<Arc<str>>>, PacketId)>,
     ) -> Deliveries {
+        if packets.len() == 0 {
+            return Vec::new();
+        }
         let Some(transit) = broker.transit() else {
             return Vec::new();
         };
         let Origin::Here(parent) = &self.origin else {
             return Vec::new();
+        };
+        let request_id = match (parent, root) {
+            (Some(parent), _) => parent.request_id(),
+            (None, Some(root)) => root.clone(),
+            (None, None) => broker.new_id(),
         };
         let packets = packets.map(|(target, groups, id)| {
             let packet = EventPacket {
@@ -390,7 +402,7 @@ impl Sent {
                 level: parent.as_ref().map_or(1, |parent| parent.level() + 1),
                 tracing: parent.as_ref().and_then(Context::tracing),
                 parent_id: parent.as_ref().map(Context::id),
-                request_id: Some(parent.as_ref().map_or_else(|| root.clone(), Context::request_id)),
+                request_id: Some(request_id.clone()),
                 caller: parent.as_ref().map(Context::service_name),
             };
             Route::Away(transit.clone().send_event(target, packet))
