@@ -124,7 +124,7 @@ pub(crate) fn node_object(node: &NodeView, with_services: bool) -> Object {
         ("offlineSince", node.offline_since.map(|since| since.as_secs_f64().round() as u64).into()),
     ]);
     if with_services {
-        let services = info.map(|info| info.services.clone()).unwrap_or_default();
+        let services = info.map(|info| info.services.to_vec()).unwrap_or_default();
         object.insert("services", Value::Array(services));
     }
     object

@@ -44,7 +44,7 @@ pub(crate) struct ActionEndpoint {
     pub(crate) name: Arc<str>,
     pub(crate) node: Arc<Node>,
     pub(crate) service: Arc<ServiceItem>,
-    pub(crate) def: ActionDef,
+    pub(crate) def: Arc<ActionDef>,
     /// For calls that bring no options.
     pub(crate) plain: ActionFn,
     /// For calls that bring options.

@@ -47,7 +47,7 @@ struct Lists {
 pub(crate) struct EventEndpoint {
     pub(crate) node: Arc<Node>,
     pub(crate) service: Arc<ServiceItem>,
-    pub(crate) def: EventDef,
+    pub(crate) def: Arc<EventDef>,
     pub(crate) group: Arc<str>,
     /// The wrapped handler; listeners of other nodes have none here.
     pub(crate) handler: Option<EventFn>,

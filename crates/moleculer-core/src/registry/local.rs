@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use moleculer_protocol::{ClientInfo, NodeId, NodeInfo, Object, PacketKind, Target, Topic};
 
-use super::{ActionEndpoint, Change, EventEndpoint, Lookup, Node, Pace, Registry, ServiceItem};
+use super::{
+    ActionEndpoint, Change, EventEndpoint, Lookup, Node, Pace, Registry, ServiceItem,
+    told::group_of,
+};
 use crate::{
     ActionDef, ActionFn, Error, Result, Visibility,
     middleware::Limits,
@@ -247,6 +250,6 @@ impl ServiceItem {
 
     /// The group of a listener: its own, or the service's name.
     pub(super) fn group_of<'a>(&'a self, definition: &'a Object) -> &'a str {
-        definition.get("group").and_then(|group| group.as_str()).unwrap_or(&self.info.name)
+        group_of(&self.info, definition)
     }
 }

@@ -8,6 +8,7 @@ mod node;
 mod pace;
 mod pattern;
 mod remote;
+mod told;
 mod trie;
 
 use std::{
@@ -19,6 +20,7 @@ use indexmap::IndexMap;
 use moleculer_protocol::{NodeId, NodeInfo, ServiceInfo};
 use tokio::time::Instant;
 
+use self::told::{Told, ToldByNodes};
 pub(crate) use self::{
     actions::{ActionEndpoint, Actions, Lookup},
     events::{EventEndpoint, Events, Target},
@@ -67,6 +69,7 @@ pub(crate) struct Registry {
 struct State {
     nodes: IndexMap<NodeId, Arc<Node>>,
     services: Vec<Arc<ServiceItem>>,
+    told: ToldByNodes,
     local: LocalState,
     /// Whether it was told that there is no room for another node.
     told_full: bool,
@@ -77,7 +80,7 @@ pub(crate) struct ServiceItem {
     pub(crate) node: NodeId,
     pub(crate) local: bool,
     pub(crate) full_name: Arc<str>,
-    pub(crate) info: ServiceInfo,
+    pub(crate) info: Arc<ServiceInfo>,
     /// What runs it, if it is on this node.
     pub(crate) instance: Weak<Instance>,
 }
@@ -113,6 +116,7 @@ impl Registry {
             state: Mutex::new(State {
                 nodes: IndexMap::from([(local_node.id.clone(), local_node.clone())]),
                 services: Vec::new(),
+                told: ToldByNodes::default(),
                 local: LocalState::new(identity),
                 told_full: false,
             }),
@@ -343,10 +347,9 @@ mod tests {
         let service = serde_json::json!({
             "name": "same", "actions": {"same.action": {}}, "events": {"same.event": {}},
         });
-        let mut info = NodeInfo { services: vec![service.into()], ..NodeInfo::default() };
-        let first = info.services[0].clone();
-        info.services.push(first);
-        let info = Arc::new(info);
+        let service = moleculer_protocol::Value::from(service);
+        let services = [service.clone(), service].into();
+        let info = Arc::new(NodeInfo { services, ..NodeInfo::default() });
         for id in ["one", "two", "one"] {
             registry.node_info(&id.into(), &info, &request);
         }

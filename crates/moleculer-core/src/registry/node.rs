@@ -11,9 +11,11 @@ use std::{
 use moleculer_protocol::{NodeId, NodeInfo};
 use tokio::time::Instant;
 
-use crate::host::{NodeView, PeerAddress};
-
-use crate::sync::lock;
+use super::Told;
+use crate::{
+    host::{NodeView, PeerAddress},
+    sync::lock,
+};
 
 /// A node; shared by its endpoints.
 pub(crate) struct Node {
@@ -51,6 +53,8 @@ pub(crate) struct NodeState {
     pub(crate) cpu_seq: u64,
     pub(crate) instance_id: String,
     pub(crate) info: Option<Arc<NodeInfo>>,
+    /// Its services, as long as it is there.
+    pub(super) told: Option<Arc<Told>>,
     pub(crate) address: PeerAddress,
     /// A list names it: it is never forgotten.
     pub(crate) listed: bool,
@@ -73,6 +77,7 @@ impl Node {
                 cpu_seq: 0,
                 instance_id: String::new(),
                 info: None,
+                told: None,
                 address: PeerAddress::default(),
                 listed: false,
                 last_heartbeat: Instant::now(),

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
-use moleculer_protocol::{NodeId, NodeInfo, ServiceInfo};
+use moleculer_protocol::{NodeId, NodeInfo};
 use tokio::time::Instant;
 
-use super::{ActionEndpoint, Change, EventEndpoint, Node, Pace, Registry, ServiceItem, State};
-use crate::{ActionDef, ActionFn, EventDef, host::PeerAddress};
+use super::{
+    ActionEndpoint, Change, EventEndpoint, Node, Pace, Registry, ServiceItem, State, Told,
+    told::ToldService,
+};
+use crate::{ActionFn, host::PeerAddress};
 
 impl Registry {
     /// Takes a node's info in. `request` is the way to any action of it.
@@ -28,8 +31,10 @@ impl Registry {
         let mut changes = Vec::new();
         let was_available = node.available();
         let seen_before = node.state().info.is_some();
-        if Self::update(&node, info, was_available) {
-            self.replace_services(&mut state, &node, info, request);
+        let told = state.told.read(id, &info.services);
+        if Self::update(&node, told.share(info), was_available) {
+            node.state().told = Some(told.clone());
+            self.replace_services(&mut state, &node, &told, request);
             changes.push(Change::ServicesChanged { local: false });
         }
         node.set_available(true);
@@ -42,7 +47,7 @@ impl Registry {
     }
 
     /// Stores the info; tells whether the services have to be read.
-    fn update(node: &Node, info: &Arc<NodeInfo>, was_available: bool) -> bool {
+    fn update(node: &Node, info: Arc<NodeInfo>, was_available: bool) -> bool {
         node.set_address(PeerAddress {
             seen_at: None,
             hostname: Some(info.hostname.clone()).filter(|host| !host.is_empty()),
@@ -52,11 +57,11 @@ impl Registry {
         let mut state = node.state();
         let seq = info.seq.max(1);
         let news = !was_available || seq > state.seq || state.instance_id != info.instance_id;
-        state.info = Some(info.clone());
         if news {
             state.seq = seq;
             state.instance_id.clone_from(&info.instance_id);
         }
+        state.info = Some(info);
         if !was_available {
             state.last_heartbeat = Instant::now();
             state.offline_since = None;
@@ -69,31 +74,24 @@ impl Registry {
         &self,
         state: &mut State,
         node: &Arc<Node>,
-        info: &NodeInfo,
+        told: &Told,
         request: &ActionFn,
     ) {
-        let items: Vec<Arc<ServiceItem>> = info
-            .services
-            .iter()
-            .filter_map(|service| match ServiceInfo::parse(service) {
-                Ok(info) => Some(Arc::new(ServiceItem {
-                    node: node.id.clone(),
-                    local: false,
-                    full_name: info.full_name.as_str().into(),
-                    info,
-                    instance: Weak::new(),
-                })),
-                Err(error) => {
-                    tracing::warn!(node_id = %node.id, %error, "a service of this node is left out");
-                    None
-                }
+        let item = |service: &ToldService| {
+            Arc::new(ServiceItem {
+                node: node.id.clone(),
+                local: false,
+                full_name: service.full_name.clone(),
+                info: service.info.clone(),
+                instance: Weak::new(),
             })
-            .collect();
+        };
+        let items: Vec<_> = told.services.iter().map(item).collect();
         // Of a node that is not available nothing is known: see `node_offline`.
         let new = !node.available();
         // New ones first, so that what stays is never missing for a moment.
-        for item in &items {
-            self.put_service(node, item, request, new);
+        for (service, item) in told.services.iter().zip(&items) {
+            self.put_service(node, service, item, request, new);
         }
         if !new {
             let gone: Vec<_> =
@@ -109,36 +107,33 @@ impl Registry {
     fn put_service(
         &self,
         node: &Arc<Node>,
+        service: &ToldService,
         item: &Arc<ServiceItem>,
         request: &ActionFn,
         new: bool,
     ) {
-        for (name, definition) in &item.info.actions {
-            let Some(def) = ActionDef::from_object(name, definition.clone()) else {
-                continue;
-            };
-            let [plain, full] = self.middlewares.wrap_action(request, &def, &item.full_name, false);
+        for def in &service.actions {
+            let [plain, full] = self.middlewares.wrap_action(request, def, &item.full_name, false);
             let endpoint = Arc::new(ActionEndpoint {
                 name: def.name.clone(),
                 node: node.clone(),
                 service: item.clone(),
-                has_timeout: self.has_timeout(&def),
-                limits: self.limits(&def, node, item, new),
+                has_timeout: self.has_timeout(def),
+                limits: self.limits(def, node, item, new),
                 pace: Pace::default(),
-                def,
+                def: def.clone(),
                 plain,
                 full,
                 broker: self.broker.clone(),
             });
             if new { self.actions.add(&endpoint) } else { self.actions.put(&endpoint) }
         }
-        for (name, definition) in &item.info.events {
-            let def = EventDef::from_object(name, definition.clone());
+        for (def, group) in &service.events {
             let endpoint = Arc::new(EventEndpoint {
                 node: node.clone(),
                 service: item.clone(),
-                group: item.group_of(definition).into(),
-                def,
+                group: group.clone(),
+                def: def.clone(),
                 handler: None,
                 pace: Pace::default(),
                 broker: self.broker.clone(),
@@ -162,6 +157,7 @@ impl Registry {
             node.seq = node.seq.saturating_add(1);
             node.offline_since = Some(Instant::now());
             node.left = !unexpected;
+            node.told = None;
         }
         self.forget_node(&mut state, id);
         state.forget_oldest();

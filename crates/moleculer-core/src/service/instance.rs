@@ -151,14 +151,14 @@ pub(crate) struct Instance {
 }
 
 pub(crate) struct InstanceAction {
-    pub(crate) def: ActionDef,
+    pub(crate) def: Arc<ActionDef>,
     pub(crate) handler: ActionFn,
     /// For calls by the service itself; wrapped on its own when first used.
     pub(crate) own: OnceLock<Arc<ActionEndpoint>>,
 }
 
 pub(crate) struct InstanceEvent {
-    pub(crate) def: EventDef,
+    pub(crate) def: Arc<EventDef>,
     pub(crate) group: Arc<str>,
     pub(crate) handler: EventFn,
 }
@@ -196,7 +196,7 @@ impl Instance {
         info.events = events.iter().map(|e| (e.def.name.to_string(), e.def.to_object())).collect();
         info.settings = public_settings(&info.settings);
         Arc::new_cyclic(|instance| {
-            let instance = instance.clone();
+            let (instance, info) = (instance.clone(), Arc::new(info));
             let item = Arc::new(ServiceItem { node, local: true, full_name, info, instance });
             let stage = AtomicU8::new(Stage::Created as u8);
             Self { service, item, actions, events, stage }
@@ -235,14 +235,14 @@ impl InstanceAction {
             def.cache.clone_from(cache);
         }
         let handler = if def.detached { detach(handler, tasks) } else { handler.clone() };
-        Some(Self { def, handler, own: OnceLock::new() })
+        Some(Self { def: Arc::new(def), handler, own: OnceLock::new() })
     }
 }
 
 impl InstanceEvent {
     fn new(service: &Service, declared: &DeclaredEvent) -> Self {
         Self {
-            def: declared.def.clone(),
+            def: Arc::new(declared.def.clone()),
             group: declared.def.group.clone().unwrap_or_else(|| service.name.clone()),
             handler: all_of(&declared.handlers),
         }

@@ -1,5 +1,7 @@
 //! What a node tells of itself.
 
+use std::sync::Arc;
+
 use crate::{Object, Value, format::DecodeError};
 
 /// A node's self-description: the content of INFO packets and gossip rows.
@@ -7,7 +9,8 @@ use crate::{Object, Value, format::DecodeError};
 pub struct NodeInfo {
     /// The service objects. Kept dynamic: receivers tolerate what they do not
     /// know and gossip it on unchanged. [`ServiceInfo::parse`] reads one.
-    pub services: Vec<Value>,
+    /// Shared, since many nodes tell the same.
+    pub services: Arc<[Value]>,
     /// Addresses of the node.
     pub ip_list: Vec<String>,
     /// Host name of the node.
@@ -52,7 +55,7 @@ impl NodeInfo {
         }
         object.insert("seq", self.seq);
         object.insert("metadata", self.metadata.clone());
-        object.insert("services", Value::Array(self.services.clone()));
+        object.insert("services", Value::Array(self.services.to_vec()));
         object
     }
 
@@ -61,7 +64,7 @@ impl NodeInfo {
     pub fn from_object(mut object: Object) -> Self {
         let mut take = |key: &str| object.remove(key).unwrap_or_default();
         Self {
-            services: array(take("services")),
+            services: array(take("services")).into(),
             ip_list: array(take("ipList")).into_iter().filter_map(string).collect(),
             hostname: string(take("hostname")).unwrap_or_default(),
             client: ClientInfo::from_value(take("client")),

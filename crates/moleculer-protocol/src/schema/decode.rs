@@ -144,7 +144,7 @@ impl<'a, R: SchemaReader<'a>> Input<'_, 'a, R> {
     }
 
     fn info(&mut self) -> Result<NodeInfo> {
-        let services = self.json(info::SERVICES)?.unwrap_or_default();
+        let services: Vec<Value> = self.json(info::SERVICES)?.unwrap_or_default();
         let config = self.object(info::CONFIG)?;
         let ip_list = self.list(info::IP_LIST)?.unwrap_or_default();
         let hostname = self.text(info::HOSTNAME)?.unwrap_or_default().to_owned();
@@ -159,7 +159,7 @@ impl<'a, R: SchemaReader<'a>> Input<'_, 'a, R> {
             }))
         })?;
         Ok(NodeInfo {
-            services,
+            services: services.into(),
             ip_list,
             hostname,
             client: client.unwrap_or_default(),

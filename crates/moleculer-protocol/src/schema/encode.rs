@@ -117,7 +117,7 @@ fn write_response<W: SchemaWriter>(out: &mut W, response: &ResponsePacket) -> Re
 }
 
 fn write_info(out: &mut impl SchemaWriter, info: &NodeInfo) -> Result {
-    json(out, info::SERVICES, Some(&info.services))?;
+    json(out, info::SERVICES, Some(&&*info.services))?;
     json(out, info::CONFIG, Some(&info.config))?;
     out.list(info::IP_LIST, Some(&info.ip_list));
     text(out, info::HOSTNAME, &info.hostname);

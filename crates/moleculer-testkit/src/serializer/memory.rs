@@ -44,7 +44,7 @@ fn check_value(subject: &Subject, what: &str, value: &Value) -> Outcome {
         Value::Array(items) => items.clone(),
         other => vec![other.clone()],
     };
-    let info = NodeInfo { services, ..NodeInfo::default() };
+    let info = NodeInfo { services: services.into(), ..NodeInfo::default() };
     let info = PacketBody::Info(Box::new(info));
     check(subject, what, &samples::packet(subject.version(), info))
 }
