@@ -14,7 +14,7 @@ use crate::{MemoryConfig, config::MemoryBuilder};
 pub const MEMORY: CacherPlugin = CacherPlugin {
     name: "Memory",
     schemes: &[],
-    build: |source| {
+    build: |source, _| {
         let config = read("Memory", source)?;
         if config.max.is_some() {
             return Err(Error::options("cacher Memory: `max` is an option of MemoryLRU"));
@@ -27,7 +27,7 @@ pub const MEMORY: CacherPlugin = CacherPlugin {
 pub const MEMORY_LRU: CacherPlugin = CacherPlugin {
     name: "MemoryLRU",
     schemes: &[],
-    build: |source| {
+    build: |source, _| {
         let builder = MemoryBuilder::from(read("MemoryLRU", source)?);
         Ok(make(builder.least_recently_used()))
     },
@@ -59,7 +59,7 @@ mod tests {
 
     fn build(plugin: CacherPlugin, options: serde_json::Value) -> Result<Arc<dyn DynCacher>> {
         let Value::Object(options) = options.into() else { panic!("no object") };
-        (plugin.build)(PluginSource::Options(options))
+        (plugin.build)(PluginSource::Options(options), &Plugins::core())
     }
 
     #[test]
@@ -90,6 +90,8 @@ mod tests {
         check(MEMORY, json!({"tll": 5}), "did you mean `ttl`?");
         check(MEMORY_LRU, json!({"max": "many"}), "max: invalid type: string");
         let url = PluginSource::Url("memory://x".to_owned());
-        assert!((MEMORY.build)(url).unwrap_err().message().contains("has no URL"));
+        assert!(
+            (MEMORY.build)(url, &Plugins::core()).unwrap_err().message().contains("has no URL")
+        );
     }
 }

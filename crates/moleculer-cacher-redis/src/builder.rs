@@ -1,4 +1,4 @@
-//! A cacher step by step: [`RedisBuilder`].
+//! Making a cacher: [`RedisBuilder`].
 
 use std::{
     sync::{Arc, OnceLock},
@@ -6,13 +6,13 @@ use std::{
 };
 
 use moleculer_core::{
-    Context, Error, Millis, Result, Seconds, Value,
+    Context, Error, Millis, Plugins, Result, Seconds, Value,
     cacher::{CacheOptions, Keygen},
     protocol::{JsonSerializer, Serializer},
 };
 
 use crate::{
-    Address, ClusterConfig, ClusterOptions, RedisCacher, RedisConfig, servers::target,
+    Address, ClusterConfig, ClusterOptions, RedisCacher, RedisConfig, TlsConfig, servers::target,
     session::Session, target::Limits,
 };
 
@@ -103,6 +103,15 @@ impl RedisBuilder {
         self
     }
 
+    /// Demands TLS, of the server, of all servers of a cluster, or of sentinels
+    /// and their master. Default: TLS where the scheme is `rediss`.
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.config.redis.sentinel_tls = Some(tls.clone());
+        self.config.redis.enable_tls_for_sentinel_mode = true;
+        self.config.redis.tls = Some(tls);
+        self
+    }
+
     /// Sets the longest wait for an answer; then the call goes on without the
     /// cache. Default: 1 s.
     pub fn command_timeout(mut self, limit: Duration) -> Self {
@@ -122,23 +131,21 @@ impl RedisBuilder {
     /// # Errors
     ///
     /// `BrokerOptionsError` when a server's address is malformed, a cluster
-    /// has none, or the serializer is not known.
+    /// has none, a file of TLS cannot be read, or the options name another
+    /// serializer than JSON: the broker knows more of them, so give it the
+    /// builder.
     pub fn build(self) -> Result<RedisCacher> {
+        self.build_with(&Plugins::core())
+    }
+
+    pub(crate) fn build_with(self, plugins: &Plugins) -> Result<RedisCacher> {
         let Self { config, serializer, keygen } = self;
-        let serializer = match (serializer, config.serializer.as_deref()) {
+        let serializer = match (serializer, &config.serializer) {
             (Some(serializer), _) => serializer,
-            (None, None) => Arc::new(JsonSerializer),
-            (None, Some(name)) if name.eq_ignore_ascii_case("JSON") => Arc::new(JsonSerializer),
-            (None, Some(name)) => {
-                return Err(Error::options(format!(
-                    "cacher Redis: serializer {name} cannot be named here; set it with `RedisBuilder::serializer`"
-                )));
-            }
+            (None, None | Some(Value::Null)) => Arc::new(JsonSerializer),
+            (None, Some(choice)) => serializer_of(choice, plugins)?,
         };
-        let client = match &config.cluster {
-            Some(cluster) => &cluster.options.redis_options,
-            None => &config.redis,
-        };
+        let client = config.client();
         let limits = Limits { connect: *client.connect_timeout, command: *client.command_timeout };
         let ping = config.ping_interval.map(|interval| *interval).filter(|ping| !ping.is_zero());
         let session = Session::new(target(&config)?, limits, ping);
@@ -156,6 +163,18 @@ impl RedisBuilder {
             connect_limit: limits.connect,
             running: OnceLock::new(),
         })
+    }
+}
+
+/// The serializer that an option names.
+fn serializer_of(choice: &Value, plugins: &Plugins) -> Result<Arc<dyn Serializer>> {
+    let refuse = |reason: &str| Error::options(format!("cacher Redis: {reason}"));
+    let made = plugins.make_serializer(choice).map_err(|error| refuse(error.message()))?;
+    match made.name() {
+        name @ ("Avro" | "ProtoBuf" | "Thrift") => Err(refuse(&format!(
+            "serializer {name} knows packets only, no results; JSON, MsgPack and CBOR know any value"
+        ))),
+        _ => Ok(made),
     }
 }
 
@@ -213,8 +232,9 @@ mod tests {
         check(json!({"redis": "http://a:secret@h"}), "it must be like redis://");
         check(json!({"redis": "redis://a:secret@h:port"}), "it must be like redis://");
         check(json!({"cluster": {}}), "There is no 'nodes' configuration for cluster.");
-        check(json!({"serializer": "Cap'n"}), "set it with `RedisBuilder::serializer`");
         check(json!({"redlock": 5}), "redlock is true or false");
+        check(json!({"serializer": 5}), "the serializer must be a name");
+        check(json!({"serializer": "Cap'n"}), "Invalid serializer type 'Cap'n'.");
         let config = RedisConfig {
             redis: ServerConfig {
                 password: Some("secret".into()),
@@ -224,5 +244,53 @@ mod tests {
             ..RedisConfig::default()
         };
         assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn serializers_are_named() {
+        let made = |options: serde_json::Value, plugins: &Plugins| {
+            let Value::Object(options) = options.into() else { panic!("no object") };
+            let made =
+                RedisBuilder::from(RedisConfig::from_object(options)?).build_with(plugins)?;
+            Ok(made.serializer.name())
+        };
+        let plugins = Plugins::core().missing("serializer-msgpack", &["MsgPack"]);
+        for choice in [json!(null), json!("json"), json!({"type": "JSON"})] {
+            assert_eq!(made(json!({ "serializer": choice }), &plugins).unwrap(), "JSON");
+        }
+        let error: Error = made(json!({"serializer": "MsgPack"}), &plugins).unwrap_err();
+        assert!(error.message().contains("enable the feature `serializer-msgpack`"), "{error}");
+    }
+
+    #[test]
+    fn tls_is_that_of_the_reference() {
+        let check = |redis: serde_json::Value, expected: &str| {
+            let made = build(json!({ "redis": redis })).map(|made| format!("{:?}", made.session));
+            let shown = made.unwrap_or_else(|error| error.message().to_owned());
+            assert!(shown.contains(expected), "{shown}");
+            assert!(!shown.contains("MIIB"), "{shown}");
+        };
+        let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
+        check(json!("rediss://h"), "h:6379 (TLS)");
+        check(json!({"host": "h", "tls": {}}), "h:6379 (TLS)");
+        check(json!({"url": "redis://h", "tls": true}), "h:6379 (TLS)");
+        check(json!({"host": "h", "tls": null}), "\"h:6379\"");
+        check(json!({"tls": {"ca": "no-such.pem"}}), "tls.ca cannot be read from no-such.pem");
+        check(json!({"tls": {"caFile": "Cargo.toml"}}), "tls.ca has nothing in PEM format");
+        check(json!({"tls": {"ca": pem}}), "check the certificates and the key");
+        check(json!({"tls": {"cert": pem}}), "tls.cert and tls.key must be given together");
+        check(json!({"tls": {"servrname": "h"}}), "did you mean `servername`?");
+        check(json!({"path": "/tmp/redis.sock", "tls": {}}), "a Unix socket has no TLS");
+        let sentinels = json!([{"host": "s"}]);
+        check(json!({"sentinels": sentinels, "tls": {}}), "enableTLSForSentinelMode is true");
+        let both = json!({"sentinels": sentinels, "sentinelTLS": {}});
+        check(both, "s:26379 (TLS)");
+        let cluster = |redis_options: serde_json::Value| {
+            let options = json!({"nodes": ["c:1"], "options": {"redisOptions": redis_options}});
+            build(json!({ "cluster": options })).map(|made| format!("{:?}", made.session))
+        };
+        assert!(cluster(json!({"tls": {}})).unwrap().contains("c:1 (TLS)"));
+        let error = cluster(json!({"tls": {"servername": "h"}})).unwrap_err();
+        assert!(error.message().contains("cluster-announce-hostname"), "{error}");
     }
 }

@@ -5,7 +5,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 use moleculer_core::{Millis, Object, Result, Seconds, Value, strict};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::Address;
+use crate::{
+    Address,
+    tls::{self, TlsConfig},
+};
 
 /// The options as a configuration has them, in the reference's units.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -17,21 +20,18 @@ pub struct RedisConfig {
     /// What stands before each key, and a dash. Default: `MOL`, with the
     /// namespace if there is one.
     pub prefix: Option<String>,
-    /// See [`CacheOptions::max_params_length`]. Default: no limit.
-    ///
-    /// [`CacheOptions::max_params_length`]: moleculer_core::cacher::CacheOptions::max_params_length
+    /// See [`CacheOptions::max_params_length`](moleculer_core::cacher::CacheOptions::max_params_length). Default: no limit.
     pub max_params_length: Option<usize>,
-    /// See [`CacheOptions::missing_response`]. Default: undefined.
-    ///
-    /// [`CacheOptions::missing_response`]: moleculer_core::cacher::CacheOptions::missing_response
+    /// See [`CacheOptions::missing_response`](moleculer_core::cacher::CacheOptions::missing_response). Default: undefined.
     #[serde(deserialize_with = "present")]
     pub missing_response: Option<Value>,
     /// The server: a URL, or the members of [`ServerConfig`].
     pub redis: ServerConfig,
     /// A cluster, in place of a server.
     pub cluster: Option<ClusterConfig>,
-    /// `JSON`; others are set in code. Default: `JSON`.
-    pub serializer: Option<String>,
+    /// How results are stored: the name of a serializer, or `{type, options}`.
+    /// Default: `JSON`.
+    pub serializer: Option<Value>,
     /// Time after which an idle server is asked whether it is there, in ms.
     /// Default: it is not asked.
     pub ping_interval: Option<Millis>,
@@ -73,6 +73,17 @@ pub struct ServerConfig {
     pub sentinel_username: Option<String>,
     /// Login at the sentinels.
     pub sentinel_password: Option<String>,
+    /// Whom to trust, and who we are; `{}` demands TLS. Default: TLS where the
+    /// scheme is `rediss`.
+    #[serde(deserialize_with = "tls::option")]
+    pub tls: Option<TlsConfig>,
+    /// The same for sentinels.
+    #[serde(rename = "sentinelTLS", deserialize_with = "tls::option")]
+    pub sentinel_tls: Option<TlsConfig>,
+    /// Whether `tls` is for the master that sentinels name. Default: false,
+    /// which with `tls` is an error.
+    #[serde(rename = "enableTLSForSentinelMode")]
+    pub enable_tls_for_sentinel_mode: bool,
 }
 
 /// The servers of a cluster.
@@ -93,8 +104,8 @@ pub struct ClusterConfig {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClusterOptions {
-    /// Login and timeouts for all servers.
-    pub redis_options: ServerConfig,
+    /// Login, timeouts and TLS of all servers. Default: those of `redis`.
+    pub redis_options: Option<ServerConfig>,
 }
 
 /// Whether locks are those of the server.
@@ -137,6 +148,9 @@ impl Default for ServerConfig {
             name: "mymaster".to_owned(),
             sentinel_username: None,
             sentinel_password: None,
+            tls: None,
+            sentinel_tls: None,
+            enable_tls_for_sentinel_mode: false,
         }
     }
 }
@@ -149,6 +163,7 @@ impl fmt::Debug for ServerConfig {
             .field("port", &self.port)
             .field("db", &self.db)
             .field("sentinels", &self.sentinels)
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }
@@ -202,6 +217,12 @@ impl RedisConfig {
             _ => {}
         }
         strict("cacher Redis", options)
+    }
+
+    /// How servers are talked to.
+    pub(crate) fn client(&self) -> &ServerConfig {
+        let cluster = self.cluster.as_ref();
+        cluster.and_then(|cluster| cluster.options.redis_options.as_ref()).unwrap_or(&self.redis)
     }
 }
 

@@ -12,6 +12,7 @@ mod plugin;
 mod servers;
 mod session;
 mod target;
+mod tls;
 
 pub use self::{
     builder::RedisBuilder,
@@ -19,4 +20,5 @@ pub use self::{
     config::{ClusterConfig, ClusterOptions, RedisConfig, Redlock, ServerConfig},
     plugin::REDIS,
     servers::Address,
+    tls::{Pem, TlsConfig},
 };

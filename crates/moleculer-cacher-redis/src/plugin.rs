@@ -7,25 +7,25 @@ use moleculer_core::{
     cacher::{CacherPlugin, DynCacher, IntoCacher},
 };
 
-use crate::{RedisCacher, RedisConfig, builder::RedisBuilder};
+use crate::{RedisBuilder, RedisCacher, RedisConfig};
 
 /// `Redis` and `redis://...`, for the broker's plug-ins.
 pub const REDIS: CacherPlugin = CacherPlugin {
     name: "Redis",
     schemes: &["redis", "rediss"],
-    build: |source| {
+    build: |source, plugins| {
         let builder = match source {
             PluginSource::Options(options) => {
                 RedisBuilder::from(RedisConfig::from_object(options)?)
             }
             PluginSource::Url(url) => RedisCacher::builder().url(url),
         };
-        Ok(Arc::new(builder.build()?))
+        Ok(Arc::new(builder.build_with(plugins)?))
     },
 };
 
 impl IntoCacher for RedisBuilder {
-    fn into_cacher(self, _: &Plugins) -> Result<Option<Arc<dyn DynCacher>>> {
-        Ok(Some(Arc::new(self.build()?)))
+    fn into_cacher(self, plugins: &Plugins) -> Result<Option<Arc<dyn DynCacher>>> {
+        Ok(Some(Arc::new(self.build_with(plugins)?)))
     }
 }

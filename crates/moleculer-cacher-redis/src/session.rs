@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::{failed, is_about_connection, no_answer, not_connected, refused},
+    error::{failed, is_about_connection, no_answer, no_answer_by_tls, not_connected, refused},
     link::Link,
     target::{Limits, Target},
 };
@@ -105,6 +105,7 @@ impl Session {
         match timeout(self.limits.connect, connecting).await {
             Ok(Ok(link)) => Ok(link),
             Ok(Err(error)) => Err(refused(&self.target.servers(), error)),
+            Err(_) if self.target.has_tls() => Err((no_answer_by_tls(), true)),
             Err(_) => Err((no_answer(), true)),
         }
     }

@@ -39,6 +39,13 @@ fn a_javascript_users_options_are_taken() {
         ]);
         assert_eq!(refused(json!({"middlewares": middlewares})), "accepted");
     }
+    for serializer in ["JSON", "JSONExt", "MsgPack", "Notepack", "CBOR"] {
+        let cacher = json!({"type": "Redis", "options": {"serializer": serializer}});
+        assert_eq!(refused(json!({ "cacher": cacher })), "accepted");
+    }
+    let cacher = json!({"type": "Redis", "options": {"serializer": "Avro"}});
+    let message = refused(json!({ "cacher": cacher }));
+    assert!(message.contains("serializer Avro knows packets only"), "{message}");
     assert_eq!(refused(json!({"serializer": "JSONExt"})), "accepted");
     let message = refused(json!({"serializer": "JSONExt", "protocol": 4}));
     assert!(message.contains("does not carry protocol 4; set `protocol` to 5"), "{message}");

@@ -8,6 +8,7 @@ mod nodes;
 mod outage;
 mod stored;
 mod support;
+mod tls;
 
 use std::{env, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
@@ -38,6 +39,7 @@ macro_rules! own_cases {
 const SHARED: &[Case] = cases![
     nodes::a_lock_lets_one_of_a_thousand_run,
     stored::entries_are_json_with_an_end,
+    stored::entries_are_of_the_serializer_that_is_named,
     stored::short_times_are_kept_to_the_millisecond,
     stored::prefixes_are_those_of_the_reference,
     stored::values_of_another_type_are_missing,
@@ -55,6 +57,11 @@ const OWN: &[OwnCase] = own_cases![
     outage::a_password_that_is_refused,
     outage::another_master_takes_over,
     outage::a_server_of_a_cluster_that_is_restarted,
+    tls::the_authority_is_named,
+    tls::certificates_are_for_names,
+    tls::the_server_wants_a_certificate,
+    tls::a_server_without_tls,
+    tls::clusters_and_sentinels,
 ];
 
 /// Servers that the conformance suite runs on, for as long as it does.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use moleculer_cacher_redis::RedisCacher;
+use moleculer_cacher_redis::{REDIS, RedisCacher};
 use moleculer_core::{
     BrokerBuilder, Object, Payload, Plugins, Value,
     cacher::{Cacher, CacherHost},
 };
+use serde_json::json;
 
 use crate::support::{connect, query};
 
@@ -30,6 +31,24 @@ pub(crate) async fn entries_are_json_with_an_end(url: String) {
     let cached = cacher.get_with_ttl("posts.get:6").await.expect("an answer").expect("it is there");
     assert_eq!(cached.value.get("id").expect("JSON"), Some(6.into()));
     assert!(cached.ttl.is_some_and(|ttl| ttl.as_secs() >= 19));
+}
+
+/// So does a node of the reference with `serializer: "MsgPack"`.
+pub(crate) async fn entries_are_of_the_serializer_that_is_named(url: String) {
+    let plugins = Plugins::core().cacher(REDIS).serializer(moleculer_serializer_msgpack::PLUGIN);
+    let options = json!({"redis": &*url, "serializer": "MsgPack"});
+    let choice = json!({"type": "Redis", "options": options});
+    let cacher = plugins.make_cacher(&choice.into()).expect("sound options").expect("a cacher");
+    cacher.connect_dyn(CacherHost::without_broker("packed")).await.expect("it begins");
+    let value = || Value::from(Object::from([("id", 5)]));
+    cacher.set_dyn("5", Payload::from(value()), None).await.expect("it is kept");
+    let stored: Vec<u8> = ask(&url, &["GET", "MOL-packed-5"]).await;
+    assert_eq!(stored, b"\x81\xa2id\x05");
+    let found = cacher.get_dyn("5").await.expect("an answer").expect("it is there");
+    assert_eq!(found.take::<Value>().expect("it fits"), value());
+    // Another node still writes JSON, and its entries are none here.
+    let _: () = ask(&url, &["SET", "MOL-packed-5", r#"{"id":5}"#]).await;
+    assert!(cacher.get_dyn("5").await.expect("no error").is_none());
 }
 
 pub(crate) async fn short_times_are_kept_to_the_millisecond(url: String) {

@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
@@ -14,7 +14,7 @@ use std::{
 
 use moleculer_cacher_redis::{RedisBuilder, RedisCacher};
 use moleculer_core::cacher::{Cacher, CacherHost};
-use redis::{Cmd, FromRedisValue, RedisResult};
+use redis::{Client, ClientTlsConfig, Cmd, FromRedisValue, RedisResult, TlsCertificates};
 use tokio::time::{Instant, sleep};
 
 /// No state of the tests takes longer to come.
@@ -28,6 +28,7 @@ pub(crate) fn program() -> Option<String> {
 /// A server that ends with this.
 pub(crate) struct Server {
     pub(crate) port: u16,
+    tls: bool,
     options: Vec<String>,
     folder: PathBuf,
     child: Mutex<Option<Child>>,
@@ -49,11 +50,26 @@ impl Server {
         let folder = env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("a folder");
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        Self { port: free_port(), options, folder, child: Mutex::default() }
+        Self { port: free_port(), tls: false, options, folder, child: Mutex::default() }
+    }
+
+    /// The same with TLS, and without it no more.
+    pub(crate) fn with_tls(mut self) -> Self {
+        self.tls = true;
+        self
     }
 
     pub(crate) async fn launch(&self) {
-        self.spawn(&["--port", &self.port.to_string(), "--save", "", "--appendonly", "no"]);
+        let port = self.port.to_string();
+        let mut args: Vec<_> = ["--save", "", "--appendonly", "no"].map(str::to_owned).into();
+        if self.tls {
+            args.extend(["--port".into(), "0".into(), "--tls-port".into(), port]);
+            let files = tls_files().into_iter();
+            args.extend(files.flat_map(|(option, file)| [format!("--{option}"), file]));
+        } else {
+            args.extend(["--port".into(), port]);
+        }
+        self.spawn(&args.iter().map(String::as_str).collect::<Vec<_>>());
         eventually("the server answers", || async {
             // A password is an answer too.
             let answer = self.query::<String>(&redis::cmd("PING")).await;
@@ -64,20 +80,31 @@ impl Server {
 
     /// A sentinel that watches a master.
     pub(crate) async fn sentinel(master: u16) -> Self {
-        let sentinel = Self::prepare(&[]);
-        let file = sentinel.folder.join("sentinel.conf");
-        let text = format!(
-            "port {}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master} 1\n\
-             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n",
-            sentinel.port
+        Self::prepare(&[]).watching(master).await
+    }
+
+    /// Starts it as a sentinel.
+    pub(crate) async fn watching(self, master: u16) -> Self {
+        let file = self.folder.join("sentinel.conf");
+        let mut text = format!(
+            "bind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master} 1\n\
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
         );
+        if self.tls {
+            text += &format!("port 0\ntls-port {}\ntls-replication yes\n", self.port);
+            for (option, file) in tls_files() {
+                text += &format!("{option} {file}\n");
+            }
+        } else {
+            text += &format!("port {}\n", self.port);
+        }
         fs::write(&file, text).expect("its file");
-        sentinel.spawn(&[file.to_str().expect("text"), "--sentinel"]);
+        self.spawn(&[file.to_str().expect("text"), "--sentinel"]);
         eventually("the sentinel answers", || async {
-            sentinel.query::<String>(&redis::cmd("PING")).await.is_ok()
+            self.query::<String>(&redis::cmd("PING")).await.is_ok()
         })
         .await;
-        sentinel
+        self
     }
 
     fn spawn(&self, args: &[&str]) {
@@ -114,7 +141,8 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn address(&self) -> String {
@@ -123,7 +151,14 @@ impl Server {
 
     /// Asks it beside the cacher.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        query(&self.url(), command).await
+        if !self.tls {
+            return query(&self.url(), command).await;
+        }
+        let [ca, cert, key] = ["ca.pem", "client.pem", "client-key.pem"]
+            .map(|name| fs::read(certificate(name)).expect("it is there"));
+        let client_tls = Some(ClientTlsConfig { client_cert: cert, client_key: key });
+        let certificates = TlsCertificates { client_tls, root_cert: Some(ca) };
+        ask(Client::build_with_tls(self.url(), certificates)?, command).await
     }
 }
 
@@ -136,7 +171,10 @@ impl Drop for Server {
 }
 
 pub(crate) async fn query<T: FromRedisValue>(url: &str, command: &Cmd) -> RedisResult<T> {
-    let client = redis::Client::open(url)?;
+    ask(Client::open(url)?, command).await
+}
+
+async fn ask<T: FromRedisValue>(client: Client, command: &Cmd) -> RedisResult<T> {
     let mut connection = client.get_multiplexed_async_connection().await?;
     command.query_async(&mut connection).await
 }
@@ -144,6 +182,23 @@ pub(crate) async fn query<T: FromRedisValue>(url: &str, command: &Cmd) -> RedisR
 fn signal(name: &str, process: u32) {
     let status = Command::new("kill").args([name, &process.to_string()]).status();
     assert!(status.is_ok_and(|status| status.success()), "kill {name} {process}");
+}
+
+/// A file made for these tests.
+pub(crate) fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/certificates").join(name)
+}
+
+/// The options of a server that speaks TLS, and takes clients without a
+/// certificate unless it is told otherwise.
+fn tls_files() -> [(&'static str, String); 4] {
+    let file = |name| certificate(name).display().to_string();
+    [
+        ("tls-cert-file", file("server.pem")),
+        ("tls-key-file", file("server-key.pem")),
+        ("tls-ca-cert-file", file("ca.pem")),
+        ("tls-auth-clients", "optional".to_owned()),
+    ]
 }
 
 /// For a cluster's second port there have to be 10 000 more above.
@@ -159,9 +214,20 @@ fn free_port() -> u16 {
 
 /// Three masters that share the slots.
 pub(crate) async fn cluster() -> Vec<Server> {
-    let mut servers = Vec::new();
-    for _ in 0..3 {
-        servers.push(Server::start(&["--cluster-enabled", "yes"]).await);
+    let prepare = || Server::prepare(&["--cluster-enabled", "yes"]);
+    join([prepare(), prepare(), prepare()]).await
+}
+
+/// The same with TLS, also among them.
+pub(crate) async fn cluster_with_tls() -> Vec<Server> {
+    let options = &["--cluster-enabled", "yes", "--tls-cluster", "yes"];
+    let prepare = || Server::prepare(options).with_tls();
+    join([prepare(), prepare(), prepare()]).await
+}
+
+async fn join(servers: [Server; 3]) -> Vec<Server> {
+    for server in &servers {
+        server.launch().await;
     }
     let slots = [(0, 5460), (5461, 10922), (10923, 16383)];
     for (index, (server, (first, last))) in servers.iter().zip(slots).enumerate() {
@@ -184,7 +250,7 @@ pub(crate) async fn cluster() -> Vec<Server> {
         })
         .await;
     }
-    servers
+    servers.into()
 }
 
 /// Waits until a condition holds.

@@ -14,8 +14,8 @@ pub struct CacherPlugin {
     pub name: &'static str,
     /// URL schemes, without `://`.
     pub schemes: &'static [&'static str],
-    /// Makes one.
-    pub build: fn(PluginSource) -> Result<Arc<dyn DynCacher>>,
+    /// Makes one. Its options may name other plug-ins, such as a serializer.
+    pub build: fn(PluginSource, &Plugins) -> Result<Arc<dyn DynCacher>>,
 }
 
 /// What can be given as a cacher: a value, a builder, a name, a URL, or a flag.

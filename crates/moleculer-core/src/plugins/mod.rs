@@ -197,7 +197,7 @@ impl Plugins {
             return Ok(None);
         }
         let choice = Choice::read_or("cacher", choice, Some("Memory"))?;
-        (self.find(&self.cachers, &choice)?.build)(choice.into_source()).map(Some)
+        (self.find(&self.cachers, &choice)?.build)(choice.into_source(), self).map(Some)
     }
 
     /// Makes the strategy that `choice` names: a name or `{type, options}`.
