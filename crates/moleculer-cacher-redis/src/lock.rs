@@ -7,11 +7,14 @@ use moleculer_core::{
     RandomSource, Result,
     cacher::{KeyLock, KeyLocks},
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::session::Session;
+use crate::{error::not_connected, session::Session};
 
 /// Locks by name on the server. Those of one process queue up before it, so
 /// that one of them asks the server at a time, and all get it in order.
@@ -20,8 +23,9 @@ pub(crate) struct Locks {
     here: KeyLocks,
     /// Decides how long to wait, not whose a lock is.
     random: RandomSource,
-    /// As many wait in here as there are locks.
-    releases: mpsc::UnboundedSender<Release>,
+    /// There is room for every lock, since each has a place of its own.
+    releases: mpsc::Sender<Release>,
+    places: Arc<Semaphore>,
     ended: CancellationToken,
     all_given_back: CancellationToken,
 }
@@ -31,7 +35,11 @@ struct Release {
     name: String,
     token: String,
     here: KeyLock,
+    place: OwnedSemaphorePermit,
 }
+
+/// So many locks a node holds or gives back at a time; the next ones wait.
+const PLACES: usize = 10_000;
 
 /// Between attempts to get a lock that another process holds.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -45,14 +53,15 @@ impl Locks {
         session: Arc<Session>,
         random: RandomSource,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (releases, due) = mpsc::unbounded_channel();
+        let (releases, due) = mpsc::channel(PLACES);
         let (ended, all_given_back) = (CancellationToken::new(), CancellationToken::new());
         let (end, last) = (ended.clone(), all_given_back.clone());
         let task = async move {
             let _last = last.drop_guard();
             give_back(session, due, end).await;
         };
-        (Self { here: KeyLocks::default(), random, releases, ended, all_given_back }, task)
+        let (here, places) = (KeyLocks::default(), Arc::new(Semaphore::new(PLACES)));
+        (Self { here, random, releases, places, ended, all_given_back }, task)
     }
 
     /// Gives back what is due, and ends.
@@ -68,11 +77,13 @@ impl Locks {
         ttl: Duration,
     ) -> Result<KeyLock> {
         let here = self.here.lock(name).await;
+        // Nobody closes it.
+        let place = self.places.clone().acquire_owned().await.map_err(|_| not_connected())?;
         let token = token();
         while !acquire(session, name, &token, ttl).await? {
             sleep(PAUSE + PAUSE.mul_f64(self.random.below(100) as f64 / 100.0)).await;
         }
-        Ok(self.held(name, token, here))
+        Ok(self.held(name, token, here, place))
     }
 
     pub(crate) async fn try_lock(
@@ -84,15 +95,24 @@ impl Locks {
         let Some(here) = self.here.try_lock(name) else {
             return Ok(None);
         };
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            return Ok(None);
+        };
         let token = token();
         let acquired = acquire(session, name, &token, ttl).await?;
-        Ok(acquired.then(|| self.held(name, token, here)))
+        Ok(acquired.then(|| self.held(name, token, here, place)))
     }
 
-    fn held(&self, name: &str, token: String, here: KeyLock) -> KeyLock {
+    fn held(
+        &self,
+        name: &str,
+        token: String,
+        here: KeyLock,
+        place: OwnedSemaphorePermit,
+    ) -> KeyLock {
         let (releases, name) = (self.releases.clone(), name.to_owned());
         // After the end it ends by itself, on the server.
-        KeyLock::new(move || drop(releases.send(Release { name, token, here })))
+        KeyLock::new(move || drop(releases.try_send(Release { name, token, here, place })))
     }
 }
 
@@ -110,11 +130,7 @@ async fn acquire(session: &Session, name: &str, token: &str, ttl: Duration) -> R
     Ok(answer.is_some())
 }
 
-async fn give_back(
-    session: Arc<Session>,
-    due: mpsc::UnboundedReceiver<Release>,
-    ended: CancellationToken,
-) {
+async fn give_back(session: Arc<Session>, due: mpsc::Receiver<Release>, ended: CancellationToken) {
     let due = stream::unfold((due, ended), |(mut due, ended)| async move {
         let next = tokio::select! {
             biased;
@@ -139,5 +155,5 @@ async fn release_one(session: &Session, release: Release) {
     if let Err(error) = session.query::<()>(&command).await {
         tracing::debug!(lock = release.name, %error, "a lock ends by its time");
     }
-    drop(release.here);
+    drop((release.here, release.place));
 }

@@ -6,6 +6,7 @@
 
 mod nodes;
 mod outage;
+mod poison;
 mod stored;
 mod support;
 mod tls;
@@ -38,6 +39,8 @@ macro_rules! own_cases {
 
 const SHARED: &[Case] = cases![
     nodes::a_lock_lets_one_of_a_thousand_run,
+    poison::entries_that_cannot_be_read,
+    poison::entries_of_another_version,
     stored::entries_are_json_with_an_end,
     stored::entries_are_of_the_serializer_that_is_named,
     stored::short_times_are_kept_to_the_millisecond,
@@ -49,6 +52,7 @@ const SHARED: &[Case] = cases![
 
 const OWN: &[OwnCase] = own_cases![
     nodes::calls_go_on_without_a_server,
+    nodes::calls_go_on_with_a_slow_server,
     outage::a_server_that_is_not_there_yet,
     outage::a_server_that_is_restarted,
     outage::a_server_that_hangs,

@@ -14,6 +14,7 @@ use moleculer_core::{
     Action, BrokerBuilder, Cache, CacheLock, Plugins, Result, Service, ServiceBroker, State,
     cacher::IntoCacher,
 };
+use moleculer_testkit::relay::Relay;
 use tokio::time::{Instant, sleep};
 
 use crate::support::{Server, eventually};
@@ -61,6 +62,29 @@ pub(crate) async fn a_lock_lets_one_of_a_thousand_run(url: String) {
         broker.stop().await.expect("a clean stop");
         assert_eq!(broker.running_tasks(), 0);
     }
+}
+
+/// One that is slow is used all the same, unless it is too slow.
+pub(crate) async fn calls_go_on_with_a_slow_server() {
+    let server = Server::start(&[]).await;
+    let address = server.address().parse().expect("an address");
+    let relay = Relay::start(address).await.expect("a relay");
+    let (runs, limit) = (Runs::default(), Duration::from_secs(2));
+    let url = format!("redis://{}", relay.address());
+    let cacher = RedisCacher::builder().url(url).command_timeout(limit);
+    let broker = node("slow", cacher, Cache::new(), &runs).await;
+    relay.delay(Duration::from_millis(100));
+    assert_eq!(storm(&broker, 1).await, [1]);
+    let cacher = broker.cacher().expect("there is one");
+    eventually("it is kept", || async { !cacher.keys().await.expect("keys").is_empty() }).await;
+    assert_eq!(storm(&broker, 50).await, [1; 50], "all wait for what is kept");
+    // No answer comes within the test's time.
+    relay.delay(Duration::from_secs(600));
+    assert_eq!(storm(&broker, 50).await.len(), 50);
+    assert!(!cacher.connected());
+    assert_eq!(runs.load(Ordering::SeqCst), 51, "each has run its handler");
+    broker.stop().await.expect("a clean stop");
+    assert_eq!(broker.running_tasks(), 0);
 }
 
 pub(crate) async fn calls_go_on_without_a_server() {
