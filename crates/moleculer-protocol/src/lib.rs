@@ -13,6 +13,7 @@ mod serializer;
 pub mod tcp;
 mod topic;
 mod value;
+mod visits;
 
 pub use self::{
     error::WireError,

@@ -10,6 +10,8 @@ use serde::{
     },
 };
 
+use crate::visits::forward_visits;
+
 /// Reads bytes from the Buffer form, and nothing from null and `{}`, at any
 /// depth; leaves the rest to the inner deserializer.
 ///
@@ -78,14 +80,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
     }
 }
 
-macro_rules! forward_visits {
-    ($($method:ident($ty:ty))*) => {$(
-        fn $method<E: Error>(self, v: $ty) -> Result<V::Value, E> {
-            self.0.$method(v)
-        }
-    )*};
-}
-
 impl<'de, V: Visitor<'de>> Visitor<'de> for Lenient<V> {
     type Value = V::Value;
 
@@ -93,20 +87,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Lenient<V> {
         self.0.expecting(f)
     }
 
-    forward_visits! {
-        visit_bool(bool) visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128)
-        visit_u8(u8) visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128)
-        visit_f32(f32) visit_f64(f64) visit_char(char) visit_str(&str) visit_string(String)
-        visit_borrowed_str(&'de str) visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8])
-        visit_byte_buf(Vec<u8>)
-    }
+    forward_visits!(0);
 
-    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
-        self.0.visit_none()
-    }
-    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        self.0.visit_unit()
-    }
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         self.0.visit_some(Lenient(deserializer))
     }

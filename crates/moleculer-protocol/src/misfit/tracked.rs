@@ -11,7 +11,10 @@ use serde::{
 };
 
 use super::{Gap, Run, Step, hole::Hole};
-use crate::format::{Key, kinds};
+use crate::{
+    format::{Key, kinds},
+    visits::forward_visits,
+};
 
 /// Where a reading is.
 #[derive(Clone, Copy)]
@@ -137,14 +140,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, D> {
     }
 }
 
-macro_rules! forward_visits {
-    ($($method:ident($ty:ty))*) => {$(
-        fn $method<E: Error>(self, v: $ty) -> Result<V::Value, E> {
-            self.inner.$method(v)
-        }
-    )*};
-}
-
 impl<'de, V: Visitor<'de>> Visitor<'de> for Tracked<'_, V> {
     type Value = V::Value;
 
@@ -152,20 +147,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Tracked<'_, V> {
         self.inner.expecting(f)
     }
 
-    forward_visits! {
-        visit_bool(bool) visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128)
-        visit_u8(u8) visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128)
-        visit_f32(f32) visit_f64(f64) visit_char(char) visit_str(&str) visit_string(String)
-        visit_borrowed_str(&'de str) visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8])
-        visit_byte_buf(Vec<u8>)
-    }
+    forward_visits!(inner);
 
-    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
-        self.inner.visit_none()
-    }
-    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        self.inner.visit_unit()
-    }
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         let deserializer = self.with(deserializer);
         self.inner.visit_some(deserializer)
