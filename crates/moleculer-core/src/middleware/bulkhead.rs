@@ -10,7 +10,10 @@ use moleculer_protocol::{Object, Value};
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{ActionSite, EventSite, Middleware};
+use super::{
+    ActionSite, EventSite, Middleware,
+    published::{Read, written},
+};
 use crate::{ActionFn, Context, Error, ErrorKind, EventFn, broker::Tasks, service::detached};
 
 /// Whether and how many runs of a handler go on at once; for all actions and
@@ -70,21 +73,21 @@ impl BulkheadOptions {
 
     /// The members as they are published.
     pub(crate) fn to_object(self) -> Object {
-        let members = [
+        written([
             ("enabled", self.enabled.map(Value::from)),
             ("concurrency", self.concurrency.map(Value::from)),
             ("maxQueueSize", self.max_queue_size.map(Value::from)),
-        ];
-        members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+        ])
     }
 
     /// Reads another node's options; members that do not fit count as absent.
     pub(crate) fn from_object(object: &Object) -> Self {
-        let number = |key| object.get(key).and_then(Value::as_f64).map(|number| number as usize);
+        let read = Read(object);
+        let count = |key| read.count(key).map(|count| count as usize);
         Self {
-            enabled: object.get("enabled").map(Value::is_truthy),
-            concurrency: number("concurrency"),
-            max_queue_size: number("maxQueueSize"),
+            enabled: read.flag("enabled"),
+            concurrency: count("concurrency"),
+            max_queue_size: count("maxQueueSize"),
         }
     }
 

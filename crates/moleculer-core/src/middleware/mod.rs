@@ -11,6 +11,7 @@ mod hook;
 mod hooks;
 mod limits;
 mod logger;
+mod published;
 mod rate;
 mod retry;
 mod timeout;

@@ -1,11 +1,15 @@
 //! The built-in retry, and its options: [`RetryPolicy`].
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use moleculer_protocol::{Object, Payload, Value};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 
-use super::{ActionSite, Middleware, budget::Budget};
+use super::{
+    ActionSite, Middleware,
+    budget::Budget,
+    published::{Read, by_what_is_published, ms, written},
+};
 use crate::{ActionFn, Body, Context, Error, Result, broker::Phase, config::Millis};
 
 /// Whether and how failed calls are made again; for all actions
@@ -104,32 +108,26 @@ impl RetryPolicy {
 
     /// The members as they are published.
     pub(crate) fn to_object(&self) -> Object {
-        let ms = |time: Millis| Value::from(time.as_secs_f64() * 1e3);
-        let members = [
+        written([
             ("enabled", self.enabled.map(Value::from)),
             ("retries", self.retries.map(Value::from)),
             ("delay", self.delay.map(ms)),
             ("maxDelay", self.max_delay.map(ms)),
             ("factor", self.factor.map(Value::from)),
             ("budget", self.budget.map(Value::from)),
-        ];
-        members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+        ])
     }
 
     /// Reads another node's policy; members that do not fit count as absent.
     pub(crate) fn from_object(object: &Object) -> Self {
-        let number = |key| object.get(key).and_then(Value::as_f64);
-        let ms = |key| {
-            let ms = number(key)?;
-            Duration::try_from_secs_f64(ms / 1e3).ok().map(Millis)
-        };
+        let read = Read(object);
         Self {
-            enabled: object.get("enabled").map(Value::is_truthy),
-            retries: number("retries").map(|retries| retries as u32),
-            delay: ms("delay"),
-            max_delay: ms("maxDelay"),
-            factor: number("factor"),
-            budget: number("budget"),
+            enabled: read.flag("enabled"),
+            retries: read.count("retries"),
+            delay: read.ms("delay"),
+            max_delay: read.ms("maxDelay"),
+            factor: read.number("factor"),
+            budget: read.number("budget"),
             check: None,
         }
     }
@@ -160,25 +158,7 @@ impl RetryPolicy {
     }
 }
 
-impl fmt::Debug for RetryPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RetryPolicy({:?})", self.to_object())
-    }
-}
-
-/// What is published.
-impl Serialize for RetryPolicy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_object().serialize(serializer)
-    }
-}
-
-/// By what is published.
-impl PartialEq for RetryPolicy {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_object() == other.to_object()
-    }
-}
+by_what_is_published!(RetryPolicy);
 
 /// A policy with nothing left open.
 struct Policy {

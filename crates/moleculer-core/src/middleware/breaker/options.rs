@@ -1,13 +1,14 @@
 //! The options of the circuit breaker: [`CircuitBreakerOptions`].
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use moleculer_protocol::{Object, Value};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 
 use crate::{
     Error, ErrorKind,
     config::{Millis, Seconds},
+    middleware::published::{Read, by_what_is_published, ms, seconds, written},
 };
 
 /// Whether and when a failing action gets no more calls; for all actions
@@ -105,26 +106,24 @@ impl CircuitBreakerOptions {
 
     /// The members as they are published.
     pub(crate) fn to_object(&self) -> Object {
-        let members = [
+        written([
             ("enabled", self.enabled.map(Value::from)),
             ("threshold", self.threshold.map(Value::from)),
-            ("windowTime", self.window_time.map(|time| time.as_secs_f64().into())),
+            ("windowTime", self.window_time.map(seconds)),
             ("minRequestCount", self.min_request_count.map(Value::from)),
-            ("halfOpenTime", self.half_open_time.map(|time| (time.as_secs_f64() * 1e3).into())),
-        ];
-        members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+            ("halfOpenTime", self.half_open_time.map(ms)),
+        ])
     }
 
     /// Reads another node's options; members that do not fit count as absent.
     pub(crate) fn from_object(object: &Object) -> Self {
-        let number = |key| object.get(key).and_then(Value::as_f64);
-        let time = |key, unit| Duration::try_from_secs_f64(number(key)? * unit).ok();
+        let read = Read(object);
         Self {
-            enabled: object.get("enabled").map(Value::is_truthy),
-            threshold: number("threshold"),
-            window_time: time("windowTime", 1.0).map(Seconds),
-            min_request_count: number("minRequestCount").map(|calls| calls as u32),
-            half_open_time: time("halfOpenTime", 1e-3).map(Millis),
+            enabled: read.flag("enabled"),
+            threshold: read.number("threshold"),
+            window_time: read.seconds("windowTime"),
+            min_request_count: read.count("minRequestCount"),
+            half_open_time: read.ms("halfOpenTime"),
             check: None,
         }
     }
@@ -153,25 +152,7 @@ impl CircuitBreakerOptions {
     }
 }
 
-impl fmt::Debug for CircuitBreakerOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CircuitBreakerOptions({:?})", self.to_object())
-    }
-}
-
-/// What is published.
-impl Serialize for CircuitBreakerOptions {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_object().serialize(serializer)
-    }
-}
-
-/// By what is published.
-impl PartialEq for CircuitBreakerOptions {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_object() == other.to_object()
-    }
-}
+by_what_is_published!(CircuitBreakerOptions);
 
 /// Options with nothing left open.
 pub(crate) struct Policy {
