@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use moleculer_protocol::Value;
 use serde::Deserialize;
 
-use super::{Level, folder::Folder, line, log};
+use super::{Level, folder::Files, line, log};
 use crate::{
     Body, CallFn, CallRequest, Error, Middleware, Result, ServiceBroker, registry::matches,
 };
@@ -45,14 +45,13 @@ pub(crate) struct ActionLogger(Arc<Log>);
 #[derive(Debug)]
 struct Log {
     options: Options,
-    folder: Option<Folder>,
+    files: Files,
 }
 
 impl ActionLogger {
     pub(super) fn new(options: Options) -> Self {
-        let path = options.folder.clone();
-        let folder = path.map(|path| Folder::new(path, options.extension.clone()));
-        Self(Arc::new(Log { options, folder }))
+        let files = Files::new(options.folder.clone(), options.extension.clone());
+        Self(Arc::new(Log { options, files }))
     }
 }
 
@@ -83,16 +82,12 @@ impl Middleware for ActionLogger {
     }
 
     fn created(&self, broker: &ServiceBroker) {
-        if let Some(folder) = &self.0.folder {
-            folder.of_node(broker.node_id());
-        }
+        self.0.files.of_node(broker.node_id());
     }
 
     fn stopped<'a>(&'a self, _: &'a ServiceBroker) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            if let Some(folder) = &self.0.folder {
-                folder.written().await;
-            }
+            self.0.files.written().await;
             Ok(())
         })
     }
@@ -111,13 +106,11 @@ impl Log {
         if self.options.log_meta {
             log!(level, action, meta = line(meta()), "Meta of '{action}'");
         }
-        if let Some(folder) = &self.folder {
-            if self.options.log_params {
-                folder.write(&format!("call-{action}-request"), params());
-            }
-            if self.options.log_meta {
-                folder.write(&format!("call-{action}-meta"), meta());
-            }
+        if self.options.log_params {
+            self.files.write(&format!("call-{action}-request"), params);
+        }
+        if self.options.log_meta {
+            self.files.write(&format!("call-{action}-meta"), meta);
         }
     }
 
@@ -133,14 +126,15 @@ impl Log {
             Body::Empty => Value::Null,
         };
         log!(level, action, response = line(value.clone()), "Response of '{action}'");
-        if let Some(folder) = &self.folder {
-            folder.write(&format!("call-{action}-response"), value);
-        }
+        self.files.write(&format!("call-{action}-response"), || value);
     }
 
     fn error(&self, action: &str, error: &Error) {
         log!(self.options.log_level, action, %error, "Error of '{action}'");
-        if let Some(folder) = self.folder.as_ref().filter(|_| self.options.log_response) {
+        if !self.options.log_response {
+            return;
+        }
+        self.files.write(&format!("call-{action}-error"), || {
             let mut members = moleculer_protocol::Object::from([
                 ("name", Value::from(error.name())),
                 ("message", error.message().into()),
@@ -150,7 +144,7 @@ impl Log {
             if let Some(data) = error.data() {
                 members.insert("data", data.clone());
             }
-            folder.write(&format!("call-{action}-error"), members.into());
-        }
+            members.into()
+        });
     }
 }

@@ -1,4 +1,4 @@
-//! Files that a logger writes: [`Folder`].
+//! Files that a logger writes: [`Files`].
 
 use std::{
     fs, io,
@@ -20,28 +20,53 @@ const WRITERS: u32 = 64;
 /// Most bytes of a file.
 const LARGEST: usize = 1024 * 1024;
 
-/// Writes each value into a file of its own, in a folder of the node.
+/// What a logger writes besides lines: nothing without a folder, else each
+/// value into a file of its own, in a folder of the node.
 #[derive(Clone, Debug)]
-pub(super) struct Folder {
+pub(super) struct Files(Option<Folder>);
+
+#[derive(Clone, Debug)]
+struct Folder {
     path: PathBuf,
     extension: String,
     node: Arc<OnceLock<NodeId>>,
     writers: Arc<Semaphore>,
 }
 
-impl Folder {
-    pub(super) fn new(path: PathBuf, extension: String) -> Self {
+impl Files {
+    pub(super) fn new(folder: Option<PathBuf>, extension: String) -> Self {
         let writers = Arc::new(Semaphore::new(WRITERS as usize));
-        Self { path, extension, node: Arc::default(), writers }
+        Self(folder.map(|path| Folder { path, extension, node: Arc::default(), writers }))
+    }
+
+    pub(super) fn are_wanted(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Tells whose files they are.
     pub(super) fn of_node(&self, node: &NodeId) {
-        self.node.get_or_init(|| node.clone());
+        if let Some(folder) = &self.0 {
+            folder.node.get_or_init(|| node.clone());
+        }
     }
 
     /// Writes a file, unless too many are being written.
-    pub(super) fn write(&self, what: &str, value: Value) {
+    pub(super) fn write(&self, what: &str, value: impl FnOnce() -> Value) {
+        if let Some(folder) = &self.0 {
+            folder.write(what, value());
+        }
+    }
+
+    /// Resolves when all is written.
+    pub(super) async fn written(&self) {
+        if let Some(folder) = &self.0 {
+            drop(folder.writers.acquire_many(WRITERS).await);
+        }
+    }
+}
+
+impl Folder {
+    fn write(&self, what: &str, value: Value) {
         let (Ok(runtime), Some(node)) = (Handle::try_current(), self.node.get()) else { return };
         let writer = match self.writers.clone().try_acquire_owned() {
             Ok(writer) => writer,
@@ -58,11 +83,6 @@ impl Folder {
             }
             drop(writer);
         }));
-    }
-
-    /// Resolves when all is written.
-    pub(super) async fn written(&self) {
-        drop(self.writers.acquire_many(WRITERS).await);
     }
 }
 

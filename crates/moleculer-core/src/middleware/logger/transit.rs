@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use moleculer_protocol::{JsonSerializer, Packet, Serializer, Target, Topic, Value};
 use serde::Deserialize;
 
-use super::{Level, folder::Folder, line, log};
+use super::{Level, folder::Files, line, log};
 use crate::{MessageFn, Middleware, PublishFn, Result, ServiceBroker};
 
 /// The options, by the reference's names.
@@ -40,14 +40,13 @@ pub(crate) struct TransitLogger(Arc<Log>);
 #[derive(Debug)]
 struct Log {
     options: Options,
-    folder: Option<Folder>,
+    files: Files,
 }
 
 impl TransitLogger {
     pub(super) fn new(options: Options) -> Self {
-        let path = options.folder.clone();
-        let folder = path.map(|path| Folder::new(path, options.extension.clone()));
-        Self(Arc::new(Log { options, folder }))
+        let files = Files::new(options.folder.clone(), options.extension.clone());
+        Self(Arc::new(Log { options, files }))
     }
 }
 
@@ -73,16 +72,12 @@ impl Middleware for TransitLogger {
     }
 
     fn created(&self, broker: &ServiceBroker) {
-        if let Some(folder) = &self.0.folder {
-            folder.of_node(broker.node_id());
-        }
+        self.0.files.of_node(broker.node_id());
     }
 
     fn stopped<'a>(&'a self, _: &'a ServiceBroker) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            if let Some(folder) = &self.0.folder {
-                folder.written().await;
-            }
+            self.0.files.written().await;
             Ok(())
         })
     }
@@ -115,16 +110,14 @@ impl Log {
     }
 
     fn data(&self, arrow: &str, what: &str, packet: &Packet) {
-        if !self.options.log_packet_data && self.folder.is_none() {
+        if !self.options.log_packet_data && !self.files.are_wanted() {
             return;
         }
         let value = value_of(packet);
         if self.options.log_packet_data {
             log!(self.options.log_level, data = line(value.clone()), "{arrow} {what}");
         }
-        if let Some(folder) = &self.folder {
-            folder.write(what, value);
-        }
+        self.files.write(what, || value);
     }
 }
 
