@@ -71,6 +71,7 @@ pub(crate) struct Transit {
     /// The seq of this node's info as it was last told to all.
     told: AtomicU64,
     /// The topics that the medium shares out; none where the broker chooses.
+    /// Held while the medium is told: the last list has to be the last told.
     balanced: Option<tokio::sync::Mutex<Vec<Topic>>>,
     hooks: TransitHooks,
     /// For the log: invalid packets, those of other versions, and what was
