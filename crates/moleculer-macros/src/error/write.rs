@@ -68,6 +68,8 @@ impl ErrorEnum {
         let Self { name, other, raised, .. } = self;
         let arms = raised.iter().map(Raised::display);
         let (variant, held) = (&other.variant, other.held());
+        let without_source =
+            (!raised.is_empty()).then(|| quote!(_ => ::core::option::Option::None,));
         quote_spanned! {Span::mixed_site()=>
             #[automatically_derived]
             impl ::core::fmt::Display for #name {
@@ -84,8 +86,7 @@ impl ErrorEnum {
                 fn source(&self) -> ::core::option::Option<&(dyn ::core::error::Error + 'static)> {
                     match self {
                         Self::#variant(#held) => ::core::error::Error::source(#held),
-                        #[allow(unreachable_patterns)]
-                        _ => ::core::option::Option::None,
+                        #without_source
                     }
                 }
             }
@@ -177,7 +178,7 @@ impl Raised {
             _ => None,
         };
         quote_spanned! {Span::mixed_site()=>
-            #[allow(unused_variables)]
+            #[allow(unused_variables, reason = "a message need not speak of all members")]
             Self::#variant #pattern => ::core::write!(out, #message #positional),
         }
     }
