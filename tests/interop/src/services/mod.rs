@@ -1,7 +1,6 @@
 //! The services that a node can host.
 
 mod aes;
-mod checked;
 mod dependencies;
 mod echo;
 mod fail;
@@ -28,7 +27,7 @@ pub(crate) fn add(builder: BrokerBuilder, name: &str, steps: &Steps) -> Result<B
         "tenant" => builder.service(Tenant(steps.clone())),
         "test" => builder.service(test::Test),
         "users" | "payment" | "mail" => builder.service(listener::listener(name)),
-        "probe" => builder.service(checked::with_rules(probe::service())),
+        "probe" => builder.service(probe::Probe::default()),
         other => {
             return Err(Error::options(format!(
                 "SERVICES names '{other}', known are: aes, device, echo, \

@@ -3,15 +3,13 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use moleculer::{
-    ByteStream, Cache, IntoService, Object, ObjectStream, PacketId, Payload, prelude::*,
-};
+use moleculer::{ByteStream, Object, ObjectStream, PacketId, Payload, prelude::*};
 use serde::Deserialize;
 
 use super::{
@@ -20,29 +18,12 @@ use super::{
     values,
 };
 
-/// The probe, with an action whose results are cached.
-pub(crate) fn service() -> impl IntoService {
-    Service::builder("probe")
-        .with_state(Arc::<AtomicUsize>::default())
-        .action(Action::new("cached", cached).cache(Cache::keys(["key"])))
-        .mixin(Probe::default())
-}
-
-/// The number of the run shows whether the result is an old one.
-async fn cached(
-    State(runs): State<Arc<AtomicUsize>>,
-    Params(params): Params<Object>,
-) -> Result<Object> {
-    let run = runs.fetch_add(1, Ordering::Relaxed) + 1;
-    let key = params.get("key").cloned().unwrap_or_default();
-    Ok(Object::from([("key", key), ("run", run.into())]))
-}
-
 #[derive(Default)]
 pub(crate) struct Probe {
     received: Mutex<Vec<Value>>,
     sleeping: AtomicUsize,
     flaky: Mutex<Flaky>,
+    cached_runs: AtomicUsize,
 }
 
 /// How often `flaky` has run, and failed for each request.
@@ -111,6 +92,24 @@ impl Probe {
         let _sleeping = Sleeping::begin(&self.sleeping);
         tokio::time::sleep(Duration::from_secs_f64(sleep.ms / 1e3)).await;
         Ok(Object::from([("ran", sleep.ms)]))
+    }
+
+    /// The number of the run shows whether the result is an old one.
+    #[action(cache(keys("key")))]
+    async fn cached(&self, Params(params): Params<Object>) -> Result<Object> {
+        let run = self.cached_runs.fetch_add(1, Ordering::Relaxed) + 1;
+        let key = params.get("key").cloned().unwrap_or_default();
+        Ok(Object::from([("key", key), ("run", run.into())]))
+    }
+
+    /// The params, as rules leave them.
+    #[action(params(
+        email = "email",
+        age("type" = "number", integer = true, min = 18),
+        nick = "string|trim|min:3|max:8|optional",
+    ))]
+    async fn checked(&self, Params(params): Params<Value>) -> Result<Value> {
+        Ok(params)
     }
 
     /// How many sleep now.
