@@ -104,7 +104,7 @@ impl BuildBroker for ServiceBroker {
 #[doc = include_str!("../../../README.md")]
 struct WorkspaceReadme;
 
-/// Compiles the code of the guide.
+/// Compiles the code of the guide, and of the list of options.
 #[cfg(all(
     doctest,
     feature = "config",
@@ -117,18 +117,19 @@ struct WorkspaceReadme;
 mod guide {
     macro_rules! chapters {
         ($($name:ident = $file:literal;)*) => {$(
-            #[doc = include_str!(concat!("../../../docs/guide/", $file))]
+            #[doc = include_str!(concat!("../../../docs/", $file))]
             struct $name;
         )*};
     }
 
     chapters! {
-        Services = "services.md";
-        Calls = "calls.md";
-        Events = "events.md";
-        Clusters = "clusters.md";
-        Configuration = "configuration.md";
-        Testing = "testing.md";
-        FromJavascript = "from-javascript.md";
+        Services = "guide/services.md";
+        Calls = "guide/calls.md";
+        Events = "guide/events.md";
+        Clusters = "guide/clusters.md";
+        Configuration = "guide/configuration.md";
+        Testing = "guide/testing.md";
+        FromJavascript = "guide/from-javascript.md";
+        Options = "configuration.md";
     }
 }
