@@ -215,7 +215,8 @@ impl Host {
     }
 
     /// Remembers where a node can be reached; an unknown one is added as
-    /// offline. Members that are set replace those known before.
+    /// offline. Members that are set replace those known before; with a port in
+    /// it and while the node is available, when it goes.
     pub fn peer_seen(&self, node: &NodeId, address: PeerAddress) {
         self.0.peer_seen(node, address);
     }
@@ -229,6 +230,11 @@ impl Host {
     /// Forgets nodes that are offline for longer than `age`.
     pub fn forget_offline(&self, age: Duration) {
         self.0.forget_offline(age);
+    }
+
+    /// Whether this node has started and does not stop yet.
+    pub fn has_started(&self) -> bool {
+        self.0.has_started()
     }
 
     /// Another node, with this instance id, lives under this node's id. True if
@@ -305,6 +311,10 @@ pub trait HostApi: Send + Sync + 'static {
     fn silent_nodes(&self, limit: Duration) -> Vec<NodeId>;
     /// See [`Host::forget_offline`].
     fn forget_offline(&self, age: Duration);
+    /// See [`Host::has_started`].
+    fn has_started(&self) -> bool {
+        true
+    }
     /// See [`Host::rival`].
     fn rival(&self, instance_id: &str) -> bool {
         let _ = instance_id;

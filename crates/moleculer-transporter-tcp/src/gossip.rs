@@ -192,18 +192,15 @@ impl Gossip {
         hello: GossipHello,
         from: Option<IpAddr>,
     ) {
-        let known = session.host.node(node);
-        let mut address = PeerAddress { seen_at: from, ..PeerAddress::default() };
-        // A node that comes back may have moved; one that is there has not.
-        match known.filter(|node| node.available) {
-            Some(node) if node.address.seen_at.is_some() => return,
-            Some(_) => {}
-            None => {
-                address.hostname = Some(hello.host).filter(|host| !host.is_empty());
-                address.port = Some(hello.port).filter(|port| *port > 0);
-            }
-        }
-        session.host.peer_seen(node, address);
+        session.host.peer_seen(
+            node,
+            PeerAddress {
+                seen_at: from,
+                hostname: Some(hello.host).filter(|host| !host.is_empty()),
+                port: Some(hello.port).filter(|port| *port > 0),
+                ..PeerAddress::default()
+            },
+        );
     }
 
     /// Handles a datagram.

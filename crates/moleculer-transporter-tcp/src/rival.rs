@@ -47,8 +47,11 @@ impl Gossip {
     /// Looks whether another node of this id lives, if somebody knows one: an
     /// earlier run does not listen any more.
     pub(crate) fn seek_rival(self: &Arc<Self>, session: &Arc<Session>, response: &GossipResponse) {
-        for info in rivals(session, response) {
-            self.confront(session, info);
+        // One that starts or stops is not what the other has to go for.
+        if session.host.has_started() {
+            for info in rivals(session, response) {
+                self.confront(session, info);
+            }
         }
     }
 

@@ -164,7 +164,7 @@ impl Registry {
             state.make_room();
         }
         let node = state.node_or_new(id);
-        node.set_address(address);
+        node.seen_at(address);
         node.state().listed |= new && !met;
     }
 

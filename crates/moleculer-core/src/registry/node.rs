@@ -56,6 +56,8 @@ pub(crate) struct NodeState {
     /// Its services, as long as it is there.
     pub(super) told: Option<Arc<Told>>,
     pub(crate) address: PeerAddress,
+    /// Where it seems to be since it was there; for the time when it is gone.
+    pub(super) moved: Option<PeerAddress>,
     /// A list names it: it is never forgotten.
     pub(crate) listed: bool,
     pub(crate) last_heartbeat: Instant,
@@ -79,6 +81,7 @@ impl Node {
                 info: None,
                 told: None,
                 address: PeerAddress::default(),
+                moved: None,
                 listed: false,
                 last_heartbeat: Instant::now(),
                 offline_since: None,
@@ -147,6 +150,17 @@ impl Node {
     pub(super) fn gone_since(&self) -> Option<Instant> {
         let state = self.state();
         state.offline_since.filter(|_| !self.local && !state.listed)
+    }
+
+    /// Takes where something from this node came from. One that is there has
+    /// not moved: who says that it listens elsewhere may be another one.
+    pub(super) fn seen_at(&self, address: PeerAddress) {
+        if self.local || !self.available() || address.port.is_none() {
+            return self.set_address(address);
+        }
+        let mut state = self.state();
+        state.address.seen_at = state.address.seen_at.or(address.seen_at);
+        state.moved = Some(address);
     }
 
     /// Members that are set replace those known before.

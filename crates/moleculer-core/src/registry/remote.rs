@@ -62,6 +62,7 @@ impl Registry {
             state.instance_id.clone_from(&info.instance_id);
         }
         state.info = Some(info);
+        state.moved = None;
         if !was_available {
             state.last_heartbeat = Instant::now();
             state.offline_since = None;
@@ -158,6 +159,10 @@ impl Registry {
             node.offline_since = Some(Instant::now());
             node.left = !unexpected;
             node.told = None;
+        }
+        let moved = node.state().moved.take();
+        if let Some(address) = moved {
+            node.set_address(address);
         }
         self.forget_node(&mut state, id);
         state.forget_oldest();

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Transit;
 use crate::{
     Delivery, Error, Flow, NodeView, Object, PeerAddress, Result, ServiceBroker,
-    broker::{Tasks, WeakBroker},
+    broker::{Phase, Tasks, WeakBroker},
     host::HostApi,
     registry::Change,
     system,
@@ -216,6 +216,10 @@ impl HostApi for TransitHost {
         let silent =
             nodes.filter(|node| !node.local && node.available() && node.silent_for() > limit);
         silent.map(|node| node.id.clone()).collect()
+    }
+
+    fn has_started(&self) -> bool {
+        self.broker.upgrade().is_some_and(|broker| broker.inner().phase() == Phase::Started)
     }
 
     fn rival(&self, instance_id: &str) -> bool {

@@ -241,6 +241,29 @@ async fn a_node_that_is_there_is_not_moved_by_a_hello() {
     node.stop().await;
 }
 
+/// Its machine failed and came back elsewhere, before anybody missed it.
+#[tokio::test]
+async fn a_node_that_was_not_missed_is_found_where_it_came_back() {
+    let (port, before, after) = (Port::new(), Peer::new("peer"), Peer::new("peer"));
+    let node = Node::start("a", quiet().port(port.number)).await;
+    let mut to_node = before.join(port.number, 1).await;
+    node.knows("peer").await;
+    before.send(&mut to_node, PacketKind::Ping, json!({"time": 1})).await;
+    let mut from_node = before.accept().await;
+    from_node.until(PacketKind::Pong).await;
+
+    let mut to_node = after.connect(port.number).await;
+    // What is told now goes to where the node was.
+    after.send(&mut to_node, PacketKind::Ping, json!({"time": 2})).await;
+    assert_eq!(from_node.until(PacketKind::Pong).await["time"], 2);
+    drop((from_node, before));
+    node.hears("disconnected peer").await;
+    let request = json!({"online": {"peer": [1, 1, 5]}});
+    after.send(&mut to_node, PacketKind::GossipRequest, request).await;
+    after.accept().await.until(PacketKind::GossipResponse).await;
+    node.stop().await;
+}
+
 /// What belongs to another protocol version is not handled.
 #[tokio::test]
 async fn packets_of_another_version_are_dropped() {
