@@ -13,7 +13,7 @@ commands:
       --only     runs these suites instead of all
   interop [--all]
       runs the interop suite; with --all the whole matrix of serializers and
-      media, which takes ten minutes, and writes docs/compatibility.md
+      media, which takes a quarter of an hour, and writes docs/compatibility.md
   bench [ARGS..]
       runs the benchmarks; ARGS go to them (`--help` lists theirs)
   fuzz [--seconds N] [TARGET..]

@@ -3,7 +3,7 @@
 // configured by environment variables (see options.js), prints one line
 // `ready <nodeID>`, and stops gracefully on SIGTERM, SIGINT and the broadcast
 // event `$shutdown`.
-import { brokerOptions, packageName, serviceNames } from "./options.js";
+import { brokerOptions, middlewares, packageName, serviceNames } from "./options.js";
 import { shutdownListener } from "./services/shutdown.js";
 import { services } from "./services/index.js";
 
@@ -22,6 +22,7 @@ async function run(env) {
   const names = serviceNames(env, Object.keys(services));
   const { default: moleculer } = await import(packageName(env));
 
+  options.middlewares = middlewares(options, moleculer);
   const broker = new moleculer.ServiceBroker(options);
   let started = false;
   let stopping;

@@ -49,6 +49,21 @@ export function brokerOptions(env) {
   );
 }
 
+/** The middlewares that the options name as `{type, options}`. */
+export function middlewares({ middlewares = [] }, { Middlewares: { Transmit } }) {
+  const known = {
+    "Transmit.Compression": (options) => Transmit.Compression(options),
+    "Transmit.Encryption": ({ password, algorithm, iv }) =>
+      Transmit.Encryption(password, algorithm, iv),
+  };
+  return middlewares.map(({ type, options = {} }) => {
+    if (!known[type]) {
+      throw new Error(`middlewares names '${type}', known are: ${Object.keys(known).join(", ")}`);
+    }
+    return known[type](options);
+  });
+}
+
 function flag(env, name, fallback) {
   const value = env[name];
   if (value === undefined || value === "") return fallback;

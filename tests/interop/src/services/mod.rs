@@ -1,9 +1,11 @@
 //! The services that a node can host.
 
 mod aes;
+mod beacon;
 mod dependencies;
 mod echo;
 mod fail;
+mod guarded;
 mod listener;
 mod probe;
 mod report;
@@ -22,7 +24,9 @@ pub(crate) fn add(builder: BrokerBuilder, name: &str, steps: &Steps) -> Result<B
     Ok(match name {
         "aes" => builder.service(aes::Aes::default()),
         "device" => builder.service(Device(steps.clone())),
+        "east" | "west" => builder.service(beacon::beacon(name)),
         "echo" => builder.service(echo::Echo),
+        "guarded" => builder.service(guarded::Guarded::default()),
         "location" => builder.service(Location(steps.clone())),
         "tenant" => builder.service(Tenant(steps.clone())),
         "test" => builder.service(test::Test),
@@ -30,8 +34,8 @@ pub(crate) fn add(builder: BrokerBuilder, name: &str, steps: &Steps) -> Result<B
         "probe" => builder.service(probe::Probe::default()),
         other => {
             return Err(Error::options(format!(
-                "SERVICES names '{other}', known are: aes, device, echo, \
-                 location, mail, payment, probe, tenant, test, users"
+                "SERVICES names '{other}', known are: aes, device, east, echo, \
+                 guarded, location, mail, payment, probe, tenant, test, users, west"
             )));
         }
     })

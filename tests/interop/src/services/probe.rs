@@ -170,6 +170,9 @@ impl Probe {
         for (key, value) in options.headers {
             call = call.header(key, value);
         }
+        if let Some(answer) = options.fallback_response {
+            call = call.fallback_response(answer);
+        }
         let answer = match call.await {
             Ok(Value::Undefined) => Object::from([("ok", true)]),
             Ok(result) => Object::from([("ok", true.into()), ("result", result)]),
@@ -352,6 +355,8 @@ struct RelayOptions {
     retries: Option<u32>,
     meta: Object,
     headers: Object,
+    #[serde(rename = "fallbackResponse")]
+    fallback_response: Option<Value>,
     wait: f64,
 }
 

@@ -10,7 +10,7 @@ use moleculer::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    cluster::{Cluster, JAVASCRIPT, Medium, RUST, until},
+    cluster::{JAVASCRIPT, Medium, RUST, Setup, until},
     process::RedisServer,
 };
 
@@ -40,9 +40,9 @@ pub(crate) async fn run(version: ProtocolVersion) -> Result<()> {
     let cacher = json!({ "type": "Redis", "options": {
         "ttl": 60, "maxParamsLength": 60, "redis": server.url,
     }});
-    let options = json!({ "cacher": cacher }).to_string();
-    let more = [(RUST, "MORE_OPTIONS", &*options), (JAVASCRIPT, "MORE_OPTIONS", &*options)];
-    let cluster = Cluster::start_with(version, "JSON", Medium::Tcp, &more).await?;
+    let options = json!({ "cacher": cacher });
+    let setup = Setup::default().options(RUST, &options).options(JAVASCRIPT, &options);
+    let cluster = setup.start((version, Medium::Tcp, "JSON")).await?;
     let store = RedisCacher::builder().url(&server.url).build()?;
     store.connect(CacherHost::without_broker(cluster.namespace())).await?;
     for (first, second) in [(RUST, JAVASCRIPT), (JAVASCRIPT, RUST)] {

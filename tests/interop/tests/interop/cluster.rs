@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use moleculer::{BrokerBuilder, ProtocolVersion, TransitOptions, prelude::*};
+use moleculer::{BrokerBuilder, BrokerOptions, ProtocolVersion, prelude::*};
 use serde_json::{Value as Json, json};
 
 use crate::{
+    matrix::Place,
     process::{Implementation, NatsServer, Process},
     reports::Reports,
 };
@@ -37,6 +38,7 @@ pub(crate) struct Cluster {
     pub(crate) reports: Reports,
     pub(crate) rust: Process,
     pub(crate) javascript: Process,
+    _third: Option<Process>,
 }
 
 /// The two nodes under test: their ids, and who runs them.
@@ -44,47 +46,79 @@ pub(crate) const RUST: &str = "rust";
 pub(crate) const JAVASCRIPT: &str = "javascript";
 /// One more, for some cases.
 pub(crate) const THIRD: &str = "third";
+/// The broker in this process.
+pub(crate) const DRIVER: &str = "driver";
 
 /// Both directions: who calls, and who is called.
 pub(crate) const DIRECTIONS: [(&str, &str); 2] = [(RUST, JAVASCRIPT), (JAVASCRIPT, RUST)];
 
-impl Cluster {
-    /// Starts all three and waits until each knows the others.
-    pub(crate) async fn start(
-        version: ProtocolVersion,
-        serializer: &'static str,
-        medium: Medium,
-    ) -> Result<Self> {
-        Self::start_with(version, serializer, medium, &[]).await
+/// What is special about a cluster.
+#[derive(Default)]
+pub(crate) struct Setup {
+    variables: Vec<(&'static str, &'static str, String)>,
+    driver: Vec<(&'static str, Json)>,
+    third: Option<Implementation>,
+}
+
+impl Setup {
+    /// An environment variable for a node.
+    pub(crate) fn variable(
+        mut self,
+        node: &'static str,
+        key: &'static str,
+        value: impl Into<String>,
+    ) -> Self {
+        self.variables.push((node, key, value.into()));
+        self
     }
 
-    /// The same, with these environment variables for the nodes named.
-    pub(crate) async fn start_with(
-        version: ProtocolVersion,
-        serializer: &'static str,
-        medium: Medium,
-        more: &[(&str, &'static str, &str)],
-    ) -> Result<Self> {
+    /// What a node hosts.
+    pub(crate) fn services(self, node: &'static str, names: &str) -> Self {
+        self.variable(node, "SERVICES", names)
+    }
+
+    /// Further options of a node.
+    pub(crate) fn options(self, node: &'static str, options: &Json) -> Self {
+        self.variable(node, "MORE_OPTIONS", options.to_string())
+    }
+
+    /// An option of the driver.
+    pub(crate) fn driver(mut self, key: &'static str, value: impl Into<Json>) -> Self {
+        self.driver.push((key, value.into()));
+        self
+    }
+
+    /// One more node.
+    pub(crate) const fn third(mut self, implementation: Implementation) -> Self {
+        self.third = Some(implementation);
+        self
+    }
+
+    /// Starts all and waits until each knows the others.
+    pub(crate) async fn start(self, place: Place) -> Result<Cluster> {
+        let (version, medium, serializer) = place;
         let namespace = namespace();
         let (transporter, server) = transporter(medium).await?;
-        let environment = |id| {
-            let mut environment = environment(version, &namespace, &transporter, id);
-            environment.push(("SERIALIZER", serializer.to_owned()));
-            let more = more.iter().filter(|(node, ..)| *node == id);
-            environment.extend(more.map(|(_, key, value)| (*key, (*value).to_owned())));
-            environment
+        let process = async |implementation, id| {
+            let mut environment = environment(place, &namespace, &transporter, id);
+            let more = self.variables.iter().filter(|(node, ..)| *node == id);
+            environment.extend(more.map(|(_, key, value)| (*key, value.clone())));
+            Process::start(implementation, &environment).await
         };
-        let rust = environment(RUST);
-        let javascript = environment(JAVASCRIPT);
+        let third = async {
+            match self.third {
+                Some(implementation) => process(implementation, THIRD).await.map(Some),
+                None => Ok(None),
+            }
+        };
         let reports = Reports::default();
-        let services = reports.services();
-        let transit = TransitOptions::default();
-        let (rust, javascript, driver) = tokio::try_join!(
-            Process::start(Implementation::Rust, &rust),
-            Process::start(Implementation::JavaScript, &javascript),
-            driver(version, &namespace, &transporter, serializer, transit, services),
+        let (rust, javascript, third, driver) = tokio::try_join!(
+            process(Implementation::Rust, RUST),
+            process(Implementation::JavaScript, JAVASCRIPT),
+            third,
+            driver(place, &namespace, &transporter, &self.driver, reports.services()),
         )?;
-        let cluster = Self {
+        let cluster = Cluster {
             version,
             serializer,
             medium,
@@ -95,11 +129,30 @@ impl Cluster {
             reports,
             rust,
             javascript,
+            _third: third,
         };
         for (caller, callee) in DIRECTIONS {
             cluster.reachable(caller, callee).await?;
         }
+        if self.third.is_some() {
+            for node in [RUST, JAVASCRIPT] {
+                cluster.reachable(node, THIRD).await?;
+                cluster.reachable(THIRD, node).await?;
+            }
+        }
         Ok(cluster)
+    }
+}
+
+impl Cluster {
+    /// Two nodes and the driver, with nothing special about them.
+    pub(crate) async fn start(place: Place) -> Result<Self> {
+        Setup::default().start(place).await
+    }
+
+    /// What it was started for.
+    pub(crate) const fn place(&self) -> Place {
+        (self.version, self.medium, self.serializer)
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -119,9 +172,7 @@ impl Cluster {
 
     /// The environment of one more node.
     pub(crate) fn environment(&self, id: &str) -> Vec<(&'static str, String)> {
-        let mut environment = environment(self.version, &self.namespace, &self.transporter, id);
-        environment.push(("SERIALIZER", self.serializer.to_owned()));
-        environment
+        environment(self.place(), &self.namespace, &self.transporter, id)
     }
 
     /// The process of one of the two nodes.
@@ -137,6 +188,18 @@ impl Cluster {
                 json!({ "action": "probe.whoami", "options": { "nodeID": callee } }),
             );
             Ok(matches!(answer.await, Ok(answer) if answer["ok"] == true))
+        })
+        .await
+    }
+
+    /// Waits until a node's reports arrive: it sends them only when it knows
+    /// the driver's listeners.
+    pub(crate) async fn reports_from(&self, node: &str) -> Result<()> {
+        until(&format!("{node} reports"), async || {
+            self.reports.clear();
+            self.ask(node, "test.work", json!({})).await?;
+            self.fence().await?;
+            Ok(!self.reports.all().is_empty())
         })
         .await
     }
@@ -194,7 +257,7 @@ impl Cluster {
 /// The transporter of the nodes of a case, and the server that it needs.
 pub(crate) async fn transporter(medium: Medium) -> Result<(Json, Option<NatsServer>)> {
     Ok(match medium {
-        Medium::Tcp => (tcp(&["driver", RUST, JAVASCRIPT, THIRD])?, None),
+        Medium::Tcp => (tcp(&[DRIVER, RUST, JAVASCRIPT, THIRD])?, None),
         Medium::Nats => {
             let server = NatsServer::start().await?;
             (json!({ "type": "NATS", "options": { "url": server.url } }), Some(server))
@@ -202,27 +265,28 @@ pub(crate) async fn transporter(medium: Medium) -> Result<(Json, Option<NatsServ
     })
 }
 
-/// A broker in this process.
+/// A broker in this process, with these options beside those that all nodes have.
 pub(crate) async fn driver(
-    version: ProtocolVersion,
+    (version, _, serializer): Place,
     namespace: &str,
     transporter: &Json,
-    serializer: &str,
-    transit: TransitOptions,
+    more: &[(&'static str, Json)],
     services: Vec<Service>,
 ) -> Result<ServiceBroker> {
-    let mut options = moleculer::BrokerOptions::default();
-    options.transit = transit;
-    options.heartbeat_interval = moleculer::Seconds(Duration::from_secs(1));
-    options.heartbeat_timeout = moleculer::Seconds(Duration::from_secs(3));
-    let builder = ServiceBroker::builder()
-        .options(options)
-        .node_id("driver")
-        .namespace(namespace)
-        .protocol(version)
-        .serializer_named(serializer)
-        .prefer_local(false)
-        .transporter(Value::from(transporter.clone()));
+    let mut options = json!({
+        "nodeID": DRIVER,
+        "namespace": namespace,
+        "protocol": version.to_string(),
+        "serializer": serializer,
+        "transporter": transporter,
+        "registry": { "preferLocal": false },
+        "heartbeatInterval": 1,
+        "heartbeatTimeout": 3,
+    });
+    for (key, value) in more {
+        options[key] = value.clone();
+    }
+    let builder = ServiceBroker::builder().options(BrokerOptions::from_value(options)?);
     services.into_iter().fold(builder, BrokerBuilder::service).start().await
 }
 
@@ -258,7 +322,7 @@ pub(crate) fn addresses(nodes: &[&'static str]) -> Result<Vec<(&'static str, Str
 
 /// The environment of a node process.
 pub(crate) fn environment(
-    version: ProtocolVersion,
+    (version, _, serializer): Place,
     namespace: &str,
     transporter: &Json,
     id: &str,
@@ -276,8 +340,9 @@ pub(crate) fn environment(
         ("NODEID", id.to_owned()),
         ("NAMESPACE", namespace.to_owned()),
         ("PROTOCOL", version.to_string()),
+        ("SERIALIZER", serializer.to_owned()),
         ("LOGLEVEL", "error".to_owned()),
-        ("SERVICES", format!("aes,echo,test,users,payment,mail,probe{more}")),
+        ("SERVICES", format!("aes,echo,guarded,test,users,payment,mail,probe{more}")),
         ("BROKER_OPTIONS", options.to_string()),
     ]
 }

@@ -2,27 +2,25 @@
 
 use std::time::Duration;
 
-use moleculer::{ProtocolVersion, prelude::*};
+use moleculer::prelude::*;
 use serde_json::json;
 
 use crate::{
     checks::{Check, check, run_all},
-    cluster::{Cluster, DIRECTIONS, JAVASCRIPT, Medium, RUST},
+    cluster::{Cluster, DIRECTIONS, JAVASCRIPT, RUST, Setup},
+    matrix::Place,
 };
 
 pub(crate) const ALL: &[(&str, Check)] =
     &[("services wait for those of the other side", |cluster| Box::pin(waits(cluster)))];
 
-pub(crate) async fn run(
-    version: ProtocolVersion,
-    serializer: &'static str,
-    medium: Medium,
-) -> Result<()> {
+pub(crate) async fn run(place: Place) -> Result<()> {
     for (first, second) in DIRECTIONS {
-        let services =
-            [(first, "SERVICES", "location,tenant,probe"), (second, "SERVICES", "device,probe")];
-        let cluster = Cluster::start_with(version, serializer, medium, &services).await?;
-        run_all(&cluster, ALL).await?;
+        let setup = Setup::default()
+            .services(first, "location,tenant,probe")
+            .services(second, "device,probe");
+        let cluster = setup.start(place).await?;
+        run_all(&cluster, &[ALL]).await?;
     }
     Ok(())
 }

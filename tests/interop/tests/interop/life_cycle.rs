@@ -29,8 +29,8 @@ pub(crate) const ALL: &[(&str, Case)] = &[
     ("nodes find each other by UDP", |place| Box::pin(udp(place))),
 ];
 
-async fn killed((version, medium, serializer): Place) -> Result<()> {
-    let mut cluster = Cluster::start(version, serializer, medium).await?;
+async fn killed(place: Place) -> Result<()> {
+    let mut cluster = Cluster::start(place).await?;
     for (caller, callee) in DIRECTIONS {
         // Over NATS only heartbeats tell, and nobody sends one more.
         let driver = cluster.driver.clone();
@@ -70,8 +70,8 @@ async fn killed((version, medium, serializer): Place) -> Result<()> {
 }
 
 /// It told everybody before it left, so nobody has to wait for a timer.
-async fn stopped((version, medium, serializer): Place) -> Result<()> {
-    let mut cluster = Cluster::start(version, serializer, medium).await?;
+async fn stopped(place: Place) -> Result<()> {
+    let mut cluster = Cluster::start(place).await?;
     let (tell, mut told) = mpsc::unbounded_channel();
     let _listening = cluster.driver.on("$node.disconnected", move |_, data| {
         // The case may have ended.
@@ -101,9 +101,9 @@ async fn stopped((version, medium, serializer): Place) -> Result<()> {
 }
 
 /// Whoever hears of the other one first, ends; so may both.
-async fn conflict((version, medium, serializer): Place) -> Result<()> {
+async fn conflict(place: Place) -> Result<()> {
     for (id, newcomer) in [(RUST, Implementation::JavaScript), (JAVASCRIPT, Implementation::Rust)] {
-        let mut cluster = Cluster::start(version, serializer, medium).await?;
+        let mut cluster = Cluster::start(place).await?;
         let mut environment = cluster.environment(id);
         environment.push(("SERVICES", "probe".to_owned()));
         // It may end before it is ready.
@@ -128,15 +128,13 @@ async fn mixed((version, medium, serializer): Place) -> Result<()> {
     for let_in in [false, true] {
         let namespace = cluster::namespace();
         let (transporter, _server) = cluster::transporter(medium).await?;
-        let mut environment = cluster::environment(other, &namespace, &transporter, JAVASCRIPT);
-        environment.push(("SERIALIZER", serializer.to_owned()));
+        let theirs = (other, medium, serializer);
+        let mut environment = cluster::environment(theirs, &namespace, &transporter, JAVASCRIPT);
         environment.push(("DISABLE_VERSION_CHECK", let_in.to_string()));
         let _javascript = Process::start(Implementation::JavaScript, &environment).await?;
-        let mut transit = moleculer::TransitOptions::default();
-        transit.disable_version_check = let_in;
-        let driver =
-            cluster::driver(version, &namespace, &transporter, serializer, transit, Vec::new())
-                .await?;
+        let options = [("transit", json!({ "disableVersionCheck": let_in }))];
+        let ours = (version, medium, serializer);
+        let driver = cluster::driver(ours, &namespace, &transporter, &options, Vec::new()).await?;
         if let_in {
             driver.wait_for_services(["probe"], Duration::from_secs(20)).await?;
             let answer: Value = driver.call("probe.echo", json!({ "a": 1 })).await?;
@@ -151,17 +149,14 @@ async fn mixed((version, medium, serializer): Place) -> Result<()> {
     Ok(())
 }
 
-async fn udp((version, _, serializer): Place) -> Result<()> {
+async fn udp(place: Place) -> Result<()> {
     let namespace = cluster::namespace();
     let free = cluster::addresses(&["udp"])?;
     let port: u16 = free[0].1.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(4445);
     let tcp = json!({ "udpPort": port, "udpPeriod": 1, "useHostname": false, "gossipPeriod": 1 });
     let tcp = json!({ "type": "TCP", "options": tcp });
-    let mut environment = cluster::environment(version, &namespace, &tcp, JAVASCRIPT);
-    environment.push(("SERIALIZER", serializer.to_owned()));
-    let transit = moleculer::TransitOptions::default();
-    let driver =
-        cluster::driver(version, &namespace, &tcp, serializer, transit, Vec::new()).await?;
+    let environment = cluster::environment(place, &namespace, &tcp, JAVASCRIPT);
+    let driver = cluster::driver(place, &namespace, &tcp, &[], Vec::new()).await?;
     let _javascript = Process::start(Implementation::JavaScript, &environment).await?;
     driver.wait_for_services(["probe"], Duration::from_secs(20)).await?;
     let answer: Value = driver.call("probe.echo", "found").await?;

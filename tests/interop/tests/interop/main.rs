@@ -14,7 +14,10 @@ mod packets;
 mod process;
 mod reports;
 mod rolling;
+mod server_balancing;
 mod start;
+mod strategies;
+mod transmission;
 #[path = "../../../../crates/moleculer-protocol/tests/support/vectors.rs"]
 mod vectors;
 
@@ -23,7 +26,7 @@ use std::{process::ExitCode, time::Duration};
 use cluster::Medium;
 use libtest_mimic::{Arguments, Failed, Trial};
 use matrix::{MEDIA, Place, SERIALIZERS};
-use moleculer::prelude::*;
+use moleculer::{ProtocolVersion, prelude::*};
 use process::Implementation;
 
 #[allow(clippy::print_stderr, reason = "there is no test to tell it")]
@@ -31,8 +34,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each case runs three processes; more at once would only take turns.
     arguments.test_threads.get_or_insert(2);
-    // `cargo xtask interop --all` asks for it.
-    let all = std::env::var_os("MOLECULER_INTEROP_ALL").is_some();
+    let all = asked_for_all();
     let mut trials = Vec::new();
     for medium in MEDIA {
         let name = format!("over {medium:?}: {}", rolling::CASE);
@@ -73,6 +75,11 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
+/// Whether the whole matrix runs: `cargo xtask interop --all` asks for it.
+fn asked_for_all() -> bool {
+    std::env::var_os("MOLECULER_INTEROP_ALL").is_some()
+}
+
 /// The cases of one place of the matrix, or a slice of them: every serializer
 /// understands over TCP, and every case works with JSON.
 fn clusters(place: Place, all: bool) -> Vec<Trial> {
@@ -82,23 +89,35 @@ fn clusters(place: Place, all: bool) -> Vec<Trial> {
         let name = format!("protocol {version}, {serializer} over {medium:?}: {title}");
         trials.push(trial(name, medium, case));
     };
-    if all || medium == Medium::Tcp || serializer == "JSON" {
-        let checks = move || -> Running { Box::pin(checks::run(version, serializer, medium)) };
+    let whole = all || serializer == "JSON";
+    if whole || medium == Medium::Tcp {
+        let checks = move || -> Running { Box::pin(checks::run(place, whole)) };
         add("nodes understand each other", Box::new(checks));
     }
-    if !all && serializer != "JSON" {
+    if !whole {
         return trials;
     }
-    let balancing = move || -> Running { Box::pin(balancing::run(version, serializer, medium)) };
+    let balancing = move || -> Running { Box::pin(balancing::run(place)) };
     add("nodes share calls and events", Box::new(balancing));
-    let waiting = move || -> Running { Box::pin(dependencies::run(version, serializer, medium)) };
+    if medium == Medium::Nats {
+        let shared = move || -> Running { Box::pin(server_balancing::run(place)) };
+        add("the server shares calls and events out", Box::new(shared));
+    }
+    let waiting = move || -> Running { Box::pin(dependencies::run(place)) };
     add("nodes wait for each other", Box::new(waiting));
     for &(name, case) in life_cycle::ALL {
-        let excluded = matrix::exclusions();
-        let excluded = excluded.iter().flatten();
-        if excluded.clone().any(|exclusion| exclusion.covers(name, medium)) {
-            continue;
+        if !matrix::excluded(name, medium) {
+            add(name, Box::new(move || Box::pin(recorded(name, place, case(place)))));
         }
+    }
+    // These are the same on each medium.
+    let once = if version == ProtocolVersion::V4 { Medium::Tcp } else { Medium::Nats };
+    if !all && medium != once {
+        return trials;
+    }
+    let choosing = move || -> Running { Box::pin(strategies::run(place)) };
+    add("callers choose the best node", Box::new(choosing));
+    for &(name, case) in transmission::ALL {
         add(name, Box::new(move || Box::pin(recorded(name, place, case(place)))));
     }
     trials

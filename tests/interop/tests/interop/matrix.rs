@@ -14,7 +14,12 @@ use moleculer::{
 };
 use serde::Deserialize;
 
-use crate::{balancing, checks, cluster::Medium, dependencies, life_cycle};
+use crate::{
+    balancing,
+    checks::{self, guards},
+    cluster::Medium,
+    dependencies, life_cycle, server_balancing, strategies, transmission,
+};
 
 /// What each version of the reference can speak.
 pub(crate) const SERIALIZERS: &[(ProtocolVersion, &[&str])] = &[
@@ -28,17 +33,15 @@ pub(crate) type Place = (ProtocolVersion, Medium, &'static str);
 
 /// What is left out, and why.
 #[derive(Deserialize)]
-pub(crate) struct Exclusions {
-    pub(crate) excluded: Vec<Exclusion>,
+struct Exclusions {
+    excluded: Vec<Exclusion>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Exclusion {
+struct Exclusion {
     case: String,
     reason: String,
-    /// An action of the probe that our node does not have yet.
-    pub(crate) action: Option<String>,
     /// The medium to which it is confined, if it is.
     medium: Option<String>,
 }
@@ -111,12 +114,17 @@ fn around(text: &str) -> Result<(&str, &str)> {
     parts.ok_or_else(|| Error::internal("docs/compatibility.md has no place for the table"))
 }
 
+/// Whether a case is left out on a medium.
+pub(crate) fn excluded(case: &str, medium: Medium) -> bool {
+    exclusions().iter().flatten().any(|exclusion| exclusion.covers(case, medium))
+}
+
 /// The exclusions as they are in `exclusions.toml`.
 ///
 /// # Errors
 ///
 /// The file is malformed.
-pub(crate) fn exclusions() -> Result<Vec<Exclusion>> {
+fn exclusions() -> Result<Vec<Exclusion>> {
     let file: Exclusions = toml::from_str(include_str!("../../exclusions.toml"))
         .map_err(|error| Error::internal(format!("exclusions.toml: {error}")))?;
     Ok(file.excluded)
@@ -147,8 +155,7 @@ fn table(cell: impl Fn(&'static str, ProtocolVersion, Medium) -> String) -> Resu
 }
 
 impl Exclusion {
-    /// Whether a case is left out on a medium.
-    pub(crate) fn covers(&self, case: &str, medium: Medium) -> bool {
+    fn covers(&self, case: &str, medium: Medium) -> bool {
         let there = self.medium.as_ref().is_none_or(|name| *name == name_of(medium));
         self.case == case && there
     }
@@ -156,9 +163,17 @@ impl Exclusion {
 
 /// All cases, in the order of the table.
 fn cases() -> impl Iterator<Item = &'static str> {
-    let checks = [checks::ALL, balancing::ALL, dependencies::ALL].into_iter().flatten();
+    let checks = [
+        checks::ALL,
+        guards::ALL,
+        balancing::ALL,
+        server_balancing::ALL,
+        strategies::ALL,
+        dependencies::ALL,
+    ];
+    let checks = checks.into_iter().flatten();
     let checks = checks.map(|(name, _)| *name);
-    checks.chain(life_cycle::ALL.iter().map(|(name, _)| *name))
+    checks.chain(life_cycle::ALL.iter().chain(transmission::ALL).map(|(name, _)| *name))
 }
 
 fn for_columns(mut each: impl FnMut(ProtocolVersion, Medium) -> std::fmt::Result) {

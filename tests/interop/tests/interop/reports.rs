@@ -21,7 +21,8 @@ impl Reports {
         let scenario = Service::builder("scenario")
             .with_state(self.clone())
             .event(Event::new("$scenario.action.called", called))
-            .event(Event::new("$scenario.event.emitted", called));
+            .event(Event::new("$scenario.event.emitted", called))
+            .event(Event::new("$circuit-breaker.*", circuit));
         let users = Service::builder("users")
             .with_state(self.clone())
             .event(Event::new("user.created", created));
@@ -56,6 +57,20 @@ impl Reports {
 
 async fn called(State(reports): State<Reports>, Params(report): Params<Value>) -> Result<()> {
     reports.all().push(report.into());
+    Ok(())
+}
+
+async fn circuit(
+    ctx: Context,
+    State(reports): State<Reports>,
+    Params(data): Params<Value>,
+) -> Result<()> {
+    let report = Object::from([
+        ("event", ctx.event().into()),
+        ("sender", ctx.node_id().as_str().into()),
+        ("params", data),
+    ]);
+    reports.all().push(Value::from(report).into());
     Ok(())
 }
 

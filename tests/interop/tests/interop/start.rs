@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use moleculer::{ProtocolVersion, TransitOptions, prelude::*};
+use moleculer::{ProtocolVersion, prelude::*};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -24,20 +24,13 @@ pub(crate) async fn run(implementation: Implementation, medium: Medium) -> Resul
         Implementation::Rust => (RUST, RUST_LIMIT),
         Implementation::JavaScript => (JAVASCRIPT, JAVASCRIPT_LIMIT),
     };
-    let (version, namespace) = (ProtocolVersion::V5, cluster::namespace());
+    let (place, namespace) = ((ProtocolVersion::V5, medium, "JSON"), cluster::namespace());
     let (transporter, _server) = cluster::transporter(medium).await?;
-    let environment = cluster::environment(version, &namespace, &transporter, id);
+    let environment = cluster::environment(place, &namespace, &transporter, id);
     let started = Instant::now();
     let (_node, driver) = tokio::try_join!(
         Process::start(implementation, &environment),
-        cluster::driver(
-            version,
-            &namespace,
-            &transporter,
-            "JSON",
-            TransitOptions::default(),
-            Vec::new()
-        ),
+        cluster::driver(place, &namespace, &transporter, &[], Vec::new()),
     )?;
     driver.wait_for_services(["probe"], limit).await?;
     driver.call::<Value>("probe.echo", json!({ "a": 1 })).await?;

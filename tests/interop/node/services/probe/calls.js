@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-const CALL_OPTIONS = ["nodeID", "timeout", "retries", "meta", "headers"];
+const CALL_OPTIONS = ["nodeID", "timeout", "retries", "meta", "headers", "fallbackResponse"];
 const ERROR_FIELDS = ["name", "message", "code", "type", "data", "retryable", "nodeID"];
 
 /** Actions about the context of a call, and calling others in its name. */

@@ -60,6 +60,12 @@ async fn services(cluster: &Cluster, observer: &str, owner: &str) -> Result<Vec<
     for service in &mut services {
         // Who is asked is no property of the service.
         service["local"].take();
+        for action in
+            service["actions"].as_object_mut().into_iter().flat_map(|all| all.values_mut())
+        {
+            // The reference fills in the defaults of a strategy that it uses.
+            action["strategyOptions"].take();
+        }
     }
     services.sort_by_key(|service| service["fullName"].to_string());
     Ok(services)

@@ -1,13 +1,10 @@
 //! Services that are made while the nodes run.
 
-use moleculer::{ErrorKind, prelude::*};
+use moleculer::prelude::*;
 use serde_json::json;
 
 use super::check;
-use crate::{
-    cluster::{Cluster, DIRECTIONS, RUST, until},
-    matrix,
-};
+use crate::cluster::{Cluster, DIRECTIONS, until};
 
 pub(crate) async fn comes_and_goes(cluster: &Cluster) -> Result<()> {
     for (caller, callee) in DIRECTIONS {
@@ -28,17 +25,6 @@ pub(crate) async fn comes_and_goes(cluster: &Cluster) -> Result<()> {
             Ok(answer["error"]["type"] == "SERVICE_NOT_FOUND")
         })
         .await?;
-    }
-    Ok(())
-}
-
-/// Our node does not have what is left out, or it need not be left out.
-pub(crate) async fn exclusions(cluster: &Cluster) -> Result<()> {
-    for action in matrix::exclusions()?.iter().filter_map(|excluded| excluded.action.as_deref()) {
-        match cluster.driver.call::<Value>(action, json!({})).node(RUST).await {
-            Err(error) if *error.kind() == ErrorKind::ServiceNotFound => {}
-            _ => return Err(Error::internal(format!("{action} is there: test it"))),
-        }
     }
     Ok(())
 }
