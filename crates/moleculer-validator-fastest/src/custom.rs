@@ -68,7 +68,8 @@ impl Custom<'_, '_> {
         self.at.site.parent
     }
 
-    /// The call or event whose params they are; `None` outside of one.
+    /// The call or event whose params they are; `None` outside of one. It has
+    /// none itself meanwhile, since they are in hand here.
     pub fn context(&self) -> Option<&Context> {
         self.run.context
     }

@@ -1,6 +1,6 @@
 //! What a broker sees of the validator.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use moleculer_core::{Check, Context, Error, Result, Validator, ValidatorPlugin, strict};
 use moleculer_protocol::{Object, Value};
@@ -27,14 +27,19 @@ impl Validator for FastestValidator {
 }
 
 impl Check for Rules {
-    fn check(&self, params: Cow<'_, Value>, ctx: &Context) -> Result<Option<Value>, Vec<Object>> {
-        let checked = if self.sanitizes() {
-            let mut params = params.into_owned();
-            let changed = self.check_in(&mut params, ctx);
-            changed.map(|changed| changed.then_some(params))
-        } else {
-            self.check_only(&params).map(|()| None)
-        };
-        checked.map_err(|items| items.into_iter().map(ErrorItem::into_object).collect())
+    fn check(&self, params: &Value, _: &Context) -> Result<(), Vec<Object>> {
+        self.check_only(params).map_err(objects)
     }
+
+    fn sanitizes(&self) -> bool {
+        Self::sanitizes(self)
+    }
+
+    fn sanitize(&self, params: &mut Value, ctx: &Context) -> Result<bool, Vec<Object>> {
+        self.check_in(params, ctx).map_err(objects)
+    }
+}
+
+fn objects(items: Vec<ErrorItem>) -> Vec<Object> {
+    items.into_iter().map(ErrorItem::into_object).collect()
 }

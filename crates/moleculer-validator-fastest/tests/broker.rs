@@ -142,6 +142,33 @@ async fn typed_params_are_converted_where_rules_ask_for_it() {
     assert_eq!(broker.call::<f64>("s.null", Payload::null()).await.expect("right"), 3.0);
 }
 
+/// What nobody else holds is converted where it is, and what others hold, for
+/// themselves.
+#[tokio::test]
+async fn dynamic_params_are_converted_in_place() {
+    async fn address(Params(params): Params<Value>) -> Result<usize> {
+        assert_eq!(params.pointer("id"), Some(&5.into()));
+        Ok(address_of(&params))
+    }
+    fn address_of(params: &Value) -> usize {
+        let text = params.pointer("text").and_then(Value::as_str);
+        text.map_or(0, |text| text.as_ptr() as usize)
+    }
+    let rules = json!({"id": "number|convert", "text": "string"});
+    let service = Service::builder("s").action(Action::new("address", address).params(rules));
+    let broker = started(service.build()).await;
+    let params = || Value::from(json!({"id": "5", "text": "a text"}));
+    let alone = params();
+    let place = address_of(&alone);
+    let kept = Payload::from(params());
+    let shared = kept.clone();
+    assert_eq!(broker.call::<usize>("s.address", alone).await.expect("right"), place);
+    let place = kept.as_value().map(address_of);
+    let elsewhere = broker.call::<usize>("s.address", shared).await.expect("right");
+    assert_ne!(Some(elsewhere), place);
+    assert_eq!(kept.as_value(), Some(&params()));
+}
+
 #[tokio::test]
 async fn events_are_validated() {
     let seen = Arc::new(Mutex::new(Vec::new()));

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use moleculer_protocol::{Object, Value};
+use moleculer_testkit::alloc::{CountingAllocator, peak};
 use moleculer_validator_fastest::{
     ErrorItem, FastestBuilder, FastestConfig, FastestValidator, Rules,
 };
 use serde_json::json;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn compile(rules: serde_json::Value) -> Rules {
     FastestValidator::new().compile_rules(&rules.into()).expect("rules")
@@ -84,10 +88,15 @@ fn ten_megabytes_of_nested_lists_end_soon() {
             json!({"a": {"type": "array", "items": {"type": "multi", "rules": ["number", "string"]}}}),
         ] {
             let rules = compile(rules);
-            match rules.check(&mut params) {
+            let size = peak(|| params.clone()).1;
+            assert!(size > 100 << 20, "{size} bytes in memory");
+            let (checked, held) = peak(|| rules.check(&mut params));
+            match checked {
                 Ok(_) => {}
                 Err(items) => assert!(items.len() <= 1000, "{} items", items.len()),
             }
+            // Alternatives try what they change on a copy.
+            assert!(held <= 2 * size, "{held} bytes for {size}");
         }
     });
 }

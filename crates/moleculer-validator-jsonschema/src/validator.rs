@@ -1,6 +1,6 @@
 //! The validator: [`JsonSchemaValidator`].
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use jsonschema::PatternOptions;
 use moleculer_core::{
@@ -126,8 +126,8 @@ struct Schema(jsonschema::Validator);
 
 impl Check for Schema {
     /// Changes nothing: a JSON Schema only says what is right.
-    fn check(&self, params: Cow<'_, Value>, _: &Context) -> Result<Option<Value>, Vec<Object>> {
-        let params = Json::from(params.into_owned());
-        if self.0.is_valid(&params) { Ok(None) } else { Err(items(self.0.iter_errors(&params))) }
+    fn check(&self, params: &Value, _: &Context) -> Result<(), Vec<Object>> {
+        let params = Json::from(params.clone());
+        if self.0.is_valid(&params) { Ok(()) } else { Err(items(self.0.iter_errors(&params))) }
     }
 }

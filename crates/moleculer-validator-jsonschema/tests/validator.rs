@@ -6,8 +6,13 @@ use moleculer_core::{
     Action, BrokerBuilder, BrokerOptions, Object, Params, Payload, Plugins, Result, Service,
     ServiceBroker, Validator, Value,
 };
+use moleculer_testkit::alloc::{CountingAllocator, peak};
 use moleculer_validator_jsonschema::{JsonSchemaValidator, PLUGIN};
 use serde_json::{Value as Json, json};
+use tokio::time::timeout;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 async fn echo(Params(params): Params<Value>) -> Result<Value> {
     Ok(params)
@@ -166,27 +171,36 @@ fn wrong_schemas_refuse_the_service() {
     }
 }
 
-#[tokio::test]
-async fn hostile_params_end_soon() {
+/// Ten megabytes each, as JSON or in memory.
+#[test]
+fn hostile_params_end_soon_and_take_little() {
     let tree = json!({
         "$ref": "#/$defs/tree",
         "$defs": {"tree": {"type": "array", "items": {"$ref": "#/$defs/tree"}}},
     });
-    let broker = broker(json!({"properties": {
+    let schema = json!({"properties": {
         "tree": tree["$defs"]["tree"].clone(), "text": {"pattern": "^(a+)+$"},
         "list": {"type": "array", "items": {"type": "number"}, "uniqueItems": true},
-    }, "$defs": tree["$defs"].clone()}))
-    .await;
+    }, "$defs": tree["$defs"].clone()});
     let nested = (0..100).fold(Value::from("x"), |inner, _| Value::Array(vec![inner]));
     let params = [
-        Object::from([("tree", Value::Array(vec![nested; 5_000]))]),
-        Object::from([("text", "a".repeat(1_000_000) + "!")]),
+        Object::from([("tree", Value::Array(vec![nested; 50_000]))]),
+        Object::from([("text", "a".repeat(10_000_000) + "!")]),
         Object::from([("list", vec!["x"; 200_000])]),
     ];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let broker = runtime.block_on(broker(schema));
     for params in params {
-        let found = tokio::time::timeout(Duration::from_secs(60), items(&broker, params)).await;
+        let (copy, size) = peak(|| params.clone());
+        assert!(size >= 6 << 20, "{size} bytes in memory");
+        let found = async { timeout(Duration::from_secs(60), items(&broker, params)).await };
+        let (found, held) = peak(|| runtime.block_on(found));
         let found = found.expect("it takes too long");
         assert!((1..=1000).contains(&found.len()), "{}", found.len());
+        // It finds all that is wrong before it tells a thousand of them.
+        assert!(held <= 20 * size, "{held} bytes for {size}");
+        drop(copy);
     }
 }
 

@@ -1,9 +1,9 @@
 //! The built-in middleware that validates params.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::future::ready;
-use moleculer_protocol::{Object, Payload, Value};
+use moleculer_protocol::{DecodeError, Object, Payload, Value};
 
 use super::{Check, Validator, wrong_rules};
 use crate::{
@@ -87,25 +87,59 @@ impl Target {
     }
 }
 
-/// Checks the params of a call, and replaces them if they were converted.
-/// `check` is an error only for a service that was refused.
+/// Checks the params of a call, and changes them if the rules say so. `check`
+/// is an error only for a service that was refused.
 fn validate(check: &Result<Arc<dyn Check>>, ctx: &Context, target: &Target) -> Result<()> {
     let check = check.as_ref().map_err(Clone::clone)?;
-    let payload = ctx.payload();
-    let params = match payload.as_value() {
-        Some(value) => Cow::Borrowed(value),
-        None => Cow::Owned(payload.to_value().map_err(|error| {
-            let item = Object::from([("type", "custom"), ("message", &error.to_string())]);
-            invalid(vec![item], ctx, target).with_source(error)
-        })?),
-    };
-    let params = if params.is_nullish() { Cow::Owned(Object::new().into()) } else { params };
-    match check.check(params, ctx) {
-        Ok(None) => {}
-        Ok(Some(converted)) => ctx.set_params(Payload::from(converted)),
-        Err(items) => return Err(invalid(items, ctx, target)),
+    // Out of the context, since nobody else may hold what is changed in place.
+    let mut payload = ctx.handler_payload()?;
+    let checked = check_payload(&**check, &mut payload, ctx);
+    ctx.give_back_params(payload);
+    checked.map_err(|Wrong { items, source }| {
+        let error = invalid(items, ctx, target);
+        source.into_iter().fold(error, Error::with_source)
+    })
+}
+
+/// Why params are refused.
+struct Wrong {
+    items: Vec<Object>,
+    source: Option<DecodeError>,
+}
+
+fn check_payload(check: &dyn Check, payload: &mut Payload, ctx: &Context) -> Result<(), Wrong> {
+    let sanitizes = check.sanitizes();
+    match payload.as_value() {
+        Some(params) if !sanitizes => return Ok(check.check(params, ctx)?),
+        _ => {}
+    }
+    if sanitizes && let Some(params) = payload.as_value_mut() {
+        check.sanitize(params, ctx)?;
+        return Ok(());
+    }
+    let mut params = payload.to_value()?;
+    if params.is_nullish() {
+        params = Object::new().into();
+    }
+    if !sanitizes {
+        check.check(&params, ctx)?;
+    } else if check.sanitize(&mut params, ctx)? {
+        *payload = params.into();
     }
     Ok(())
+}
+
+impl From<Vec<Object>> for Wrong {
+    fn from(items: Vec<Object>) -> Self {
+        Self { items, source: None }
+    }
+}
+
+impl From<DecodeError> for Wrong {
+    fn from(error: DecodeError) -> Self {
+        let item = Object::from([("type", "custom"), ("message", &error.to_string())]);
+        Self { items: vec![item], source: Some(error) }
+    }
 }
 
 /// The error of the reference, whose items say who asked for what.

@@ -2,7 +2,7 @@
 
 mod layer;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use moleculer_protocol::{Object, Value};
 
@@ -27,7 +27,6 @@ use crate::{Context, Error, Plugins, Result, config::Places};
 ///   check may grow faster than the params do.
 ///
 /// ```
-/// use std::borrow::Cow;
 /// use moleculer_core::{
 ///     Action, BrokerBuilder, Check, Context, Params, Plugins, Result, Service, Validator,
 /// };
@@ -49,15 +48,11 @@ use crate::{Context, Error, Plugins, Result, config::Places};
 /// }
 ///
 /// impl Check for Names {
-///     fn check(
-///         &self,
-///         params: Cow<'_, Value>,
-///         _: &Context,
-///     ) -> Result<Option<Value>, Vec<Object>> {
+///     fn check(&self, params: &Value, _: &Context) -> Result<(), Vec<Object>> {
 ///         let missing = self.0.iter().filter(|name| params.pointer(name).is_none());
 ///         let items = missing.map(|name| Object::from([("type", "required"), ("field", name)]));
 ///         let items: Vec<_> = items.collect();
-///         if items.is_empty() { Ok(None) } else { Err(items) }
+///         if items.is_empty() { Ok(()) } else { Err(items) }
 ///     }
 /// }
 ///
@@ -95,16 +90,31 @@ pub trait Validator: fmt::Debug + Send + Sync + 'static {
 
 /// Compiled rules.
 pub trait Check: fmt::Debug + Send + Sync + 'static {
-    /// Checks params, which are an empty object where there are none. `Some`
-    /// takes their place: a check that converts or fills in returns it. With
-    /// `None` the handler gets them as they came, without another conversion.
+    /// Checks params, which are an empty object where there are none. The
+    /// context has no params meanwhile, since they are in hand here.
     ///
     /// # Errors
     ///
     /// What is wrong, one item each, for the `data` of the `ValidationError`.
     /// The reference's items have `type`, `message`, `field`, `expected`,
     /// `actual` and `label`; the broker adds `nodeID` and `action` or `event`.
-    fn check(&self, params: Cow<'_, Value>, ctx: &Context) -> Result<Option<Value>, Vec<Object>>;
+    fn check(&self, params: &Value, ctx: &Context) -> Result<(), Vec<Object>>;
+
+    /// Whether params are given to [`sanitize`](Self::sanitize) instead.
+    /// Default: no.
+    fn sanitizes(&self) -> bool {
+        false
+    }
+
+    /// Checks params and changes them in place: converts, fills in, removes.
+    /// Tells whether it did; if not, the handler gets them as they came.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check). The params may be changed in part.
+    fn sanitize(&self, params: &mut Value, ctx: &Context) -> Result<bool, Vec<Object>> {
+        self.check(params, ctx).map(|()| false)
+    }
 }
 
 /// A validator that can be chosen by name.

@@ -141,6 +141,28 @@ impl Payload {
         }
     }
 
+    /// The dynamic value, to change it in place, if that is what the payload
+    /// holds and nobody else holds it too.
+    ///
+    /// ```
+    /// use moleculer_protocol::{Payload, Value};
+    ///
+    /// let mut payload = Payload::from(Value::from("5"));
+    /// *payload.as_value_mut().unwrap() = 5.into();
+    /// let shared = payload.clone();
+    /// assert!(payload.as_value_mut().is_none());
+    /// assert_eq!(shared.take::<i64>()?, 5);
+    /// # Ok::<(), moleculer_protocol::DecodeError>(())
+    /// ```
+    pub fn as_value_mut(&mut self) -> Option<&mut Value> {
+        let value: &mut dyn Erased = match &mut self.0 {
+            Repr::Typed(value) => Arc::get_mut(value)?,
+            Repr::Cloneable(value) => Arc::get_mut(value)?,
+            _ => return None,
+        };
+        value.any_mut().downcast_mut()
+    }
+
     /// The payload as a dynamic value.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::{
     Value,
     format::DecodeError,
     misfit::{self, Misfit},
+    value::RefDeserializer,
 };
 
 /// A payload that does not fit a type: see [`Payload::try_take`].
@@ -100,7 +101,7 @@ impl Payload {
             other => return Self(other).try_take().map(Arc::new),
         };
         if value.type_of() != TypeId::of::<T>() {
-            let converted = value.to_value().and_then(convert).map(Arc::new);
+            let converted = convert_shared(&*value).map(Arc::new);
             return converted.map_err(|error| Refused::new(error, Self(Repr::Typed(value))));
         }
         let lost = |_| Refused::new(mismatch(), Self::nothing());
@@ -151,7 +152,7 @@ fn take_typed<T: DeserializeOwned + Send + Sync + 'static>(
 ) -> Result<T, Box<Refused>> {
     // With the only reference in hand nobody can make another one.
     if value.type_of() != TypeId::of::<T>() || Arc::strong_count(&value) > 1 {
-        let converted = value.to_value().and_then(convert);
+        let converted = convert_shared(&*value);
         return converted.map_err(|error| Refused::new(error, Payload(Repr::Typed(value))));
     }
     let lost = || Refused::new(mismatch(), Payload::nothing());
@@ -166,6 +167,18 @@ fn mismatch() -> DecodeError {
 /// Takes the value out if `T` is `U`; compiles to a move or to nothing.
 pub(super) fn take_as<T: 'static, U: 'static>(slot: &mut Option<T>) -> Option<U> {
     (slot as &mut dyn Any).downcast_mut::<Option<U>>()?.take()
+}
+
+/// As another type; a dynamic value is read where it is.
+fn convert_shared<T: DeserializeOwned + 'static>(value: &dyn Erased) -> Result<T, DecodeError> {
+    match value.any().downcast_ref() {
+        Some(Value::Bytes(_)) | None => {}
+        Some(value) if TypeId::of::<T>() != TypeId::of::<Value>() => {
+            return T::deserialize(RefDeserializer(value));
+        }
+        Some(_) => {}
+    }
+    value.to_value().and_then(convert)
 }
 
 /// The way for all that is not already a `T` in memory.

@@ -20,6 +20,7 @@ pub(super) trait Erased: Send + Sync + 'static {
     fn type_of(&self) -> TypeId;
     fn type_name(&self) -> &'static str;
     fn any(&self) -> &dyn Any;
+    fn any_mut(&mut self) -> &mut dyn Any;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     /// Monomorphised: JSON is the hot path.
     fn encode_json(&self, out: &mut BytesMut) -> Result<(), EncodeError>;
@@ -36,6 +37,9 @@ impl<T: Serialize + Send + Sync + 'static> Erased for T {
         std::any::type_name::<T>()
     }
     fn any(&self) -> &dyn Any {
+        self
+    }
+    fn any_mut(&mut self) -> &mut dyn Any {
         self
     }
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

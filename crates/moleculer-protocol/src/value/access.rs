@@ -36,18 +36,22 @@ pub(super) struct MapSource<I> {
 }
 
 impl MapSource<()> {
-    pub(super) fn new(object: Object) -> MapSource<impl Iterator<Item = (String, Value)>> {
-        let members = object.into_iter().filter(|(_, value)| !value.is_undefined());
+    pub(super) fn new(
+        object: Object,
+    ) -> MapSource<impl Iterator<Item = (Cow<'static, str>, Value)>> {
+        let members = object.into_members().filter(|(_, value)| !value.is_undefined());
         MapSource { members, value: None }
     }
 
     /// Undefined members included, which only [`Value`] takes.
-    pub(super) fn all(object: Object) -> MapSource<impl Iterator<Item = (String, Value)>> {
-        MapSource { members: object.into_iter(), value: None }
+    pub(super) fn all(
+        object: Object,
+    ) -> MapSource<impl Iterator<Item = (Cow<'static, str>, Value)>> {
+        MapSource { members: object.into_members(), value: None }
     }
 }
 
-impl<'de, I: Iterator<Item = (String, Value)>> MapAccess<'de> for MapSource<I> {
+impl<'de, I: Iterator<Item = (Cow<'static, str>, Value)>> MapAccess<'de> for MapSource<I> {
     type Error = DecodeError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -58,7 +62,7 @@ impl<'de, I: Iterator<Item = (String, Value)>> MapAccess<'de> for MapSource<I> {
             return Ok(None);
         };
         self.value = Some(value);
-        seed.deserialize(Key::from(Cow::Owned(key))).map(Some)
+        seed.deserialize(Key::from(key)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(

@@ -1,6 +1,7 @@
 //! The dynamic value that every serializer can carry.
 
 mod access;
+mod by_ref;
 mod de;
 mod deserializer;
 mod json;
@@ -11,7 +12,7 @@ use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 
-pub(crate) use self::ser::ValueSerializer;
+pub(crate) use self::{by_ref::RefDeserializer, ser::ValueSerializer};
 pub use self::{deserializer::ValueDeserializer, object::Object};
 
 /// A value whose type is known only at run time.

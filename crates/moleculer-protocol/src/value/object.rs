@@ -1,6 +1,6 @@
 //! The insertion-ordered map behind JSON-like objects.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use indexmap::IndexMap;
 
@@ -29,9 +29,12 @@ pub struct Object(Members);
 
 #[derive(Clone)]
 enum Members {
-    Few(Vec<(String, Value)>),
-    Many(Box<IndexMap<String, Value>>),
+    Few(Vec<(Name, Value)>),
+    Many(Box<IndexMap<Name, Value>>),
 }
+
+/// Names of a struct's fields need no allocation.
+type Name = Cow<'static, str>;
 
 impl Object {
     /// An empty object.
@@ -97,10 +100,10 @@ impl Object {
     /// Sets a member and returns the previous value; the place of an existing
     /// key is kept.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
-        self.insert_member(key.into(), value.into())
+        self.insert_member(Cow::Owned(key.into()), value.into())
     }
 
-    fn insert_member(&mut self, key: String, value: Value) -> Option<Value> {
+    pub(crate) fn insert_member(&mut self, key: Name, value: Value) -> Option<Value> {
         let members = match &mut self.0 {
             Members::Many(members) => return members.insert(key, value),
             Members::Few(members) => members,
@@ -136,6 +139,14 @@ impl Object {
         }
     }
 
+    /// The members, whose names are borrowed where they can be.
+    pub(crate) fn into_members(self) -> std::vec::IntoIter<(Name, Value)> {
+        match self.0 {
+            Members::Few(members) => members.into_iter(),
+            Members::Many(members) => members.into_iter().collect::<Vec<_>>().into_iter(),
+        }
+    }
+
     /// The keys in insertion order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.iter().map(|(key, _)| key)
@@ -149,7 +160,7 @@ impl Object {
         };
         let few = few.into_iter().flatten().map(|(key, value)| (key, value));
         let many = many.into_iter().flat_map(|members| members.iter());
-        few.chain(many).map(|(key, value)| (key.as_str(), value))
+        few.chain(many).map(|(key, value)| (&**key, value))
     }
 }
 
@@ -161,13 +172,13 @@ impl Default for Object {
 
 impl IntoIterator for Object {
     type Item = (String, Value);
-    type IntoIter = std::vec::IntoIter<(String, Value)>;
+    type IntoIter = std::iter::Map<
+        std::vec::IntoIter<(Cow<'static, str>, Value)>,
+        fn((Cow<'static, str>, Value)) -> (String, Value),
+    >;
 
     fn into_iter(self) -> Self::IntoIter {
-        match self.0 {
-            Members::Few(members) => members.into_iter(),
-            Members::Many(members) => members.into_iter().collect::<Vec<_>>().into_iter(),
-        }
+        self.into_members().map(|(key, value)| (key.into_owned(), value))
     }
 }
 

@@ -1,5 +1,7 @@
 //! [`Value`] as a serde source, and as a serde target ([`ValueSerializer`]).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::ser::{
     Error as _, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
@@ -304,7 +306,7 @@ impl Serializer for ValueSerializer {
         Ok(MapBuilder { target: self, object: Object::new(), key: None })
     }
     fn serialize_struct(self, _: &'static str, len: usize) -> Result<MapBuilder, EncodeError> {
-        self.serialize_map(Some(len))
+        Ok(MapBuilder { target: self, object: Object::with_capacity(len), key: None })
     }
     fn serialize_struct_variant(
         self,
@@ -400,7 +402,7 @@ impl SerializeStruct for MapBuilder {
         key: &'static str,
         value: &T,
     ) -> Result<(), EncodeError> {
-        self.object.insert(key, value.serialize(self.target)?);
+        self.object.insert_member(Cow::Borrowed(key), value.serialize(self.target)?);
         Ok(())
     }
     fn end(self) -> Result<Value, EncodeError> {
