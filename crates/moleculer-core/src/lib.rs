@@ -7,6 +7,8 @@ mod config;
 mod context;
 mod discoverer;
 mod error;
+#[cfg(feature = "garde")]
+mod garde;
 mod health;
 mod host;
 mod internal;
@@ -73,6 +75,8 @@ pub use schemars;
 #[cfg(feature = "schemas")]
 pub use self::schemas::rules_of_schema;
 
+#[cfg(feature = "garde")]
+pub use self::garde::Valid;
 #[cfg(feature = "tower")]
 pub use self::tower::{ActionCall, ActionClient, ActionService, TowerLayer};
 

@@ -31,7 +31,7 @@ pub(crate) enum ParamsOf<'a> {
 }
 
 /// The types of core that are taken from a context.
-const EXTRACTORS: [&str; 8] = [
+const EXTRACTORS: [&str; 9] = [
     "Context",
     "Params",
     "SharedParams",
@@ -40,6 +40,7 @@ const EXTRACTORS: [&str; 8] = [
     "ByteStream",
     "ObjectStream",
     "BodyStream",
+    "Valid",
 ];
 
 /// The arguments of a handler; their attributes are taken out.
@@ -187,10 +188,10 @@ fn check_params(args: &[Arg]) -> Result<()> {
     Ok(())
 }
 
-/// `T` of `Params<T>` and `SharedParams<T>`.
+/// `T` of `Params<T>`, `SharedParams<T>` and `Valid<T>`.
 fn whole_params(ty: &Type) -> Option<&Type> {
     let name = last_name(ty)?;
-    inner(ty).filter(|_| name == "Params" || name == "SharedParams")
+    inner(ty).filter(|_| name == "Params" || name == "SharedParams" || name == "Valid")
 }
 
 /// What a caller gives.

@@ -108,6 +108,7 @@ struct WorkspaceReadme;
 #[cfg(all(
     doctest,
     feature = "config",
+    feature = "garde",
     feature = "logging",
     feature = "macros",
     feature = "testing",

@@ -56,6 +56,17 @@ impl Context {
         validation(&misfits, &refused.error, &self.item_origin())
     }
 
+    /// The error of params that break rules.
+    #[cfg(feature = "garde")]
+    #[cold]
+    pub(crate) fn broken_rules(&self, mut items: Vec<Object>) -> Error {
+        let origin = self.item_origin();
+        for item in &mut items {
+            item.merge(origin.clone());
+        }
+        Error::new(crate::ErrorKind::Validation, "Parameters validation error!").with_data(items)
+    }
+
     /// The error of metadata that do not fit.
     #[cold]
     pub(crate) fn meta_misfit(&self, error: DecodeError) -> Error {

@@ -72,6 +72,14 @@ impl<T: JsonSchema> Typed<SharedParams<T>> {
     }
 }
 
+#[cfg(all(feature = "garde", feature = "schemas"))]
+impl<T: JsonSchema> Typed<crate::Valid<T>> {
+    /// Of the params.
+    pub fn schema() -> KnownSchema {
+        KnownSchema::of_params::<T>()
+    }
+}
+
 #[cfg(feature = "schemas")]
 impl<T: JsonSchema, E> Typed<Result<T, E>> {
     /// Of the result.
