@@ -1,9 +1,12 @@
 //! How many bytes may wait: [`Room`].
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// How many times as much as in the queue may wait for room in it.
 const CROWD: usize = 8;
@@ -18,25 +21,54 @@ pub(crate) struct Room {
     queue: Arc<Semaphore>,
     crowd: Semaphore,
     limit: usize,
+    turn: Mutex<()>,
+    /// Those who have the turn or wait for it.
+    in_turn: AtomicUsize,
+}
+
+/// The right to be the next one in the queue; nobody else enters it meanwhile.
+pub(crate) struct Turn<'a> {
+    _order: MutexGuard<'a, ()>,
+    _counted: Counted<'a>,
+}
+
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Room {
     pub(crate) fn new(limit: usize) -> Self {
         // What one packet takes is counted in 32 bits.
-        let limit = limit.clamp(1, u32::MAX as usize / CROWD);
+        let most = Semaphore::MAX_PERMITS.min(u32::MAX as usize) / CROWD;
+        let limit = limit.clamp(1, most);
         let crowd = Semaphore::new(limit * CROWD);
-        Self { queue: Arc::new(Semaphore::new(limit)), crowd, limit }
+        let (queue, turn) = (Arc::new(Semaphore::new(limit)), Mutex::default());
+        Self { queue, crowd, limit, turn, in_turn: AtomicUsize::new(0) }
     }
 
-    /// Takes a share of the queue, if there is one now.
+    /// Takes a share of the queue, if there is one now and nobody waits.
     pub(crate) fn try_enter(&self, bytes: &Bytes) -> Option<Bytes> {
+        if self.in_turn.load(Ordering::Acquire) > 0 {
+            return None;
+        }
         let cost = self.cost(bytes, self.limit);
         let share = Arc::clone(&self.queue).try_acquire_many_owned(cost).ok()?;
         Some(held(bytes.clone(), share))
     }
 
-    /// Waits for a share of the queue.
-    pub(crate) async fn enter(&self, bytes: &Bytes) -> Option<Bytes> {
+    /// Waits for those who came before.
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        self.in_turn.fetch_add(1, Ordering::AcqRel);
+        let counted = Counted(&self.in_turn);
+        Turn { _order: self.turn.lock().await, _counted: counted }
+    }
+
+    /// Waits for a share of the queue; for those whose turn it is.
+    pub(crate) async fn enter(&self, _: &Turn<'_>, bytes: &Bytes) -> Option<Bytes> {
         let cost = self.cost(bytes, self.limit);
         let share = Arc::clone(&self.queue).acquire_many_owned(cost).await.ok()?;
         Some(held(bytes.clone(), share))
@@ -67,13 +99,16 @@ impl Room {
 /// Bytes that give their share of the room back when the last one who has them
 /// is done.
 fn held(bytes: Bytes, share: OwnedSemaphorePermit) -> Bytes {
-    struct Held(Bytes, #[expect(dead_code, reason = "it is dropped")] OwnedSemaphorePermit);
+    struct Held {
+        bytes: Bytes,
+        _share: OwnedSemaphorePermit,
+    }
     impl AsRef<[u8]> for Held {
         fn as_ref(&self) -> &[u8] {
-            &self.0
+            &self.bytes
         }
     }
-    Bytes::from_owner(Held(bytes, share))
+    Bytes::from_owner(Held { bytes, _share: share })
 }
 
 #[cfg(test)]
@@ -95,7 +130,8 @@ mod tests {
         assert_eq!((first.len(), room.taken()), (60, 100));
 
         let next = packet(50);
-        let mut waits = Box::pin(room.enter(&next));
+        let turn = room.turn().now_or_never().unwrap();
+        let mut waits = Box::pin(room.enter(&turn, &next));
         assert!((&mut waits).now_or_never().is_none());
         let part = second.slice(..1);
         drop(second);
@@ -103,6 +139,10 @@ mod tests {
         drop((part, first));
         let third = waits.now_or_never().unwrap().unwrap();
         assert_eq!((third.len(), room.taken()), (50, 50));
+        assert!(room.try_enter(&packet(1)).is_none(), "somebody has the turn");
+        assert!(room.turn().now_or_never().is_none());
+        drop(turn);
+        drop(room.try_enter(&packet(1)).unwrap());
         drop(third);
         assert_eq!(room.taken(), 0);
     }

@@ -272,7 +272,8 @@ impl Session {
                     // what nobody subscribes to is gone.
                     sleep(*self.config.reconnect_time_wait + OTHERS_ARE_BACK).await;
                 }
-                let held = self.room.enter(bytes).await.ok_or_else(disconnected)?;
+                let turn = self.room.turn().await;
+                let held = self.room.enter(&turn, bytes).await.ok_or_else(disconnected)?;
                 match client.publish(subject.clone(), held).await {
                     // The connection has ended; the next one takes it.
                     Err(error) if error.kind() == PublishErrorKind::Send => {}
