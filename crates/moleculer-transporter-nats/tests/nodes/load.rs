@@ -92,8 +92,13 @@ pub(crate) async fn a_server_that_reads_nothing() {
     let transporter = NatsTransporter::builder()
         .url(format!("nats://{}", relay.address()))
         .max_queued_bytes(QUEUED);
-    let a = setup.node_with("a", transporter, |builder| builder).await.unwrap();
-    let b = setup.node("b").await;
+    let a = setup.node_with("a", transporter, |builder| {
+        // Nobody is missed while the link is frozen.
+        let options = json!({"nodeID": "a", "heartbeatTimeout": 60});
+        let options = BrokerOptions::from_value(options).unwrap();
+        builder.options(options).namespace(setup.namespace())
+    });
+    let (a, b) = (a.await.unwrap(), setup.node("b").await);
     a.knows("b").await;
     relay.freeze();
     let text = "x".repeat(SIZE);
