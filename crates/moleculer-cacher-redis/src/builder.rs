@@ -112,6 +112,12 @@ impl RedisBuilder {
         self
     }
 
+    /// Sets the longest wait for a connection. Default: 2 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.config.redis.connect_timeout = Millis(limit);
+        self
+    }
+
     /// Sets the longest wait for an answer; then the call goes on without the
     /// cache. Default: 1 s.
     pub fn command_timeout(mut self, limit: Duration) -> Self {

@@ -144,6 +144,7 @@ impl Servers {
 
 /// The rules that every cacher keeps.
 fn suite(name: &str, builder: RedisBuilder, url: String) -> Vec<Trial> {
+    let builder = builder.command_timeout(support::DEADLINE).connect_timeout(support::DEADLINE);
     let make =
         move || -> Arc<dyn DynCacher> { Arc::new(builder.clone().build().expect("sound options")) };
     let subject = Subject::new(make);

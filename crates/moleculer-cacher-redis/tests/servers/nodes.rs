@@ -17,7 +17,7 @@ use moleculer_core::{
 use moleculer_testkit::relay::Relay;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Server, eventually};
+use crate::support::{DEADLINE, Server, eventually};
 
 type Runs = Arc<AtomicUsize>;
 
@@ -48,7 +48,7 @@ pub(crate) async fn a_lock_lets_one_of_a_thousand_run(url: String) {
     let runs = Runs::default();
     let namespace = format!("storm-{}", std::process::id());
     let cache = || Cache::new().ttl(Duration::from_secs(60)).lock(CacheLock::new());
-    let cacher = || RedisCacher::builder().url(&url);
+    let cacher = || RedisCacher::builder().url(&url).command_timeout(DEADLINE);
     let one = node(&namespace, cacher(), cache(), &runs).await;
     let two = node(&namespace, cacher(), cache(), &runs).await;
     let (first, second) = futures_util::future::join(storm(&one, 500), storm(&two, 500)).await;

@@ -11,7 +11,7 @@ use moleculer_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::support::query;
+use crate::support::{DEADLINE, query};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Post {
@@ -28,7 +28,7 @@ async fn node(url: &str, namespace: &str, runs: &Arc<AtomicUsize>) -> ServiceBro
     let posts = Service::builder("posts").with_state(runs.clone());
     let posts = posts.action(Action::new("get", post).cache(Cache::new()));
     let builder = BrokerBuilder::new(Plugins::core()).namespace(namespace);
-    let cacher = RedisCacher::builder().url(url);
+    let cacher = RedisCacher::builder().url(url).command_timeout(DEADLINE);
     builder.cacher(cacher).service(posts).start().await.expect("it starts")
 }
 

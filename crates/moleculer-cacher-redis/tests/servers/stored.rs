@@ -36,7 +36,8 @@ pub(crate) async fn entries_are_json_with_an_end(url: String) {
 /// So does a node of the reference with `serializer: "MsgPack"`.
 pub(crate) async fn entries_are_of_the_serializer_that_is_named(url: String) {
     let plugins = Plugins::core().cacher(REDIS).serializer(moleculer_serializer_msgpack::PLUGIN);
-    let options = json!({"redis": &*url, "serializer": "MsgPack"});
+    let redis = json!({"url": &*url, "commandTimeout": "20s"});
+    let options = json!({"redis": redis, "serializer": "MsgPack"});
     let choice = json!({"type": "Redis", "options": options});
     let cacher = plugins.make_cacher(&choice.into()).expect("sound options").expect("a cacher");
     cacher.connect_dyn(CacherHost::without_broker("packed")).await.expect("it begins");

@@ -14,7 +14,10 @@ use std::{
 
 use moleculer_cacher_redis::{RedisBuilder, RedisCacher};
 use moleculer_core::cacher::{Cacher, CacherHost};
-use redis::{Client, ClientTlsConfig, Cmd, FromRedisValue, RedisResult, TlsCertificates};
+use redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, FromRedisValue, RedisResult,
+    TlsCertificates,
+};
 use tokio::time::{Instant, sleep};
 
 /// No state of the tests takes longer to come.
@@ -175,7 +178,11 @@ pub(crate) async fn query<T: FromRedisValue>(url: &str, command: &Cmd) -> RedisR
 }
 
 async fn ask<T: FromRedisValue>(client: Client, command: &Cmd) -> RedisResult<T> {
-    let mut connection = client.get_multiplexed_async_connection().await?;
+    // The client's own limits are too short for a machine that is busy.
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(DEADLINE))
+        .set_response_timeout(Some(DEADLINE));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     command.query_async(&mut connection).await
 }
 

@@ -10,7 +10,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::support::{Server, certificate, cluster_with_tls, connect, eventually};
+use crate::support::{DEADLINE, Server, certificate, cluster_with_tls, connect, eventually};
 
 /// Trusts the authority of these tests.
 fn trusting() -> TlsConfig {
@@ -20,7 +20,7 @@ fn trusting() -> TlsConfig {
 }
 
 async fn accepted(builder: RedisBuilder) {
-    let (cacher, _) = connect(builder).await;
+    let (cacher, _) = connect(builder.connect_timeout(DEADLINE)).await;
     eventually("it works", || async { cacher.set("a", Payload::new(1), None).await.is_ok() }).await;
     assert!(matches!(cacher.get("a").await, Ok(Some(_))));
     cacher.close().await.expect("a clean end");
@@ -28,7 +28,7 @@ async fn accepted(builder: RedisBuilder) {
 
 /// The start fails, and says why.
 async fn refused(builder: RedisBuilder, advice: &str) {
-    let cacher = builder.build().expect("sound options");
+    let cacher = builder.connect_timeout(DEADLINE).build().expect("sound options");
     let host = CacherHost::without_broker("test");
     let error = cacher.connect(host).await.expect_err("no connection");
     assert!(error.message().ends_with(advice), "{error}");
