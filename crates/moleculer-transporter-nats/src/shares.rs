@@ -13,10 +13,12 @@ use crate::subject::Subscription;
 /// Packets that may be on their way when the server hears that a share is
 /// given up.
 const ON_THE_WAY: u64 = 64;
-/// How long they may take to come.
-const TAPER: Duration = Duration::from_millis(250);
+/// How long none of them comes if none is on its way.
+const QUIET: Duration = Duration::from_millis(100);
+/// Longest wait for all of them.
+const TAPER: Duration = Duration::from_secs(2);
 /// Longest wait for a share to end.
-const END: Duration = Duration::from_secs(1);
+const END: Duration = Duration::from_secs(3);
 
 /// The shares that are taken of one connection.
 #[derive(Debug, Default)]
@@ -98,12 +100,17 @@ impl Reader {
     }
 
     async fn read(&mut self) {
-        while let Some(message) = self.messages.next().await {
-            self.taken += 1;
-            // Reading never pauses: see the inbox.
-            let (Flow::Go | Flow::Pause) =
-                self.host.deliver(Delivery::new(self.topic.kind, message.payload));
-        }
+        while self.read_one().await {}
+    }
+
+    /// False when the subscription has ended.
+    async fn read_one(&mut self) -> bool {
+        let Some(message) = self.messages.next().await else { return false };
+        self.taken += 1;
+        // Reading never pauses: see the inbox.
+        let (Flow::Go | Flow::Pause) =
+            self.host.deliver(Delivery::new(self.topic.kind, message.payload));
+        true
     }
 
     /// Lets the server choose others, and takes what it has sent by then.
@@ -111,17 +118,20 @@ impl Reader {
     /// A subscription that is drained is forgotten by async-nats at the next
     /// turn of its connection, which may be before the server has heard of it:
     /// what came in between would be lost. So the server is asked for a few
-    /// more packets, and then for no more; only a share that so few came for
-    /// is drained, when hardly one can be on its way.
+    /// more packets, and then for no more; only a share that hardly anything
+    /// comes for is drained.
     async fn give_up(&mut self) {
         // What has come already is not on its way.
         let _ = tokio::task::unconstrained(self.read()).now_or_never();
-        let taper = Instant::now() + TAPER;
         // What fails here has ended with its connection.
         self.messages.unsubscribe_after(self.taken + ON_THE_WAY).await.ok();
-        if timeout_at(taper, self.read()).await.is_err() {
-            self.messages.drain().await.ok();
-            self.read().await;
+        let taper = Instant::now() + TAPER;
+        while let Ok(more) = timeout_at(taper.min(Instant::now() + QUIET), self.read_one()).await {
+            if !more {
+                return;
+            }
         }
+        self.messages.drain().await.ok();
+        self.read().await;
     }
 }

@@ -51,7 +51,7 @@ impl LocalState {
         }
         let told = services.iter().filter(|service| service.local && !self.stopping);
         let info = Arc::new(NodeInfo {
-            services: told.map(|service| service.info.to_value()).collect(),
+            services: Arc::new(told.map(|service| service.info.to_value()).collect()),
             ip_list: system::ip_list(),
             hostname: system::hostname().to_owned(),
             client: ClientInfo {

@@ -348,7 +348,7 @@ mod tests {
             "name": "same", "actions": {"same.action": {}}, "events": {"same.event": {}},
         });
         let service = moleculer_protocol::Value::from(service);
-        let services = [service.clone(), service].into();
+        let services = vec![service.clone(), service].into();
         let info = Arc::new(NodeInfo { services, ..NodeInfo::default() });
         for id in ["one", "two", "one"] {
             registry.node_info(&id.into(), &info, &request);

@@ -23,7 +23,7 @@ pub(super) struct ToldByNodes {
 /// The services of a node. Nodes that tell the same share it.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    values: Arc<[Value]>,
+    values: Arc<Vec<Value>>,
     pub(super) services: Vec<ToldService>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct ToldService {
 
 impl ToldByNodes {
     /// Reads what a node tells, unless another one tells the same.
-    pub(super) fn read(&mut self, node: &NodeId, values: &Arc<[Value]>) -> Arc<Told> {
+    pub(super) fn read(&mut self, node: &NodeId, values: &Arc<Vec<Value>>) -> Arc<Told> {
         let names = names(values);
         let known = self.by_names.get(&*names).and_then(Weak::upgrade);
         if let Some(same) = known.filter(|known| *known.values == **values) {
@@ -57,7 +57,7 @@ impl ToldByNodes {
 }
 
 impl Told {
-    fn read(node: &NodeId, values: &Arc<[Value]>) -> Self {
+    fn read(node: &NodeId, values: &Arc<Vec<Value>>) -> Self {
         let parsed = values.iter().filter_map(|value| match ServiceInfo::parse(value) {
             Ok(info) => Some(ToldService::new(info)),
             Err(error) => {
@@ -117,13 +117,13 @@ mod tests {
 
     use super::*;
 
-    fn services(settings: u32) -> Arc<[Value]> {
+    fn services(settings: u32) -> Arc<Vec<Value>> {
         let service = json!({
             "name": "posts", "settings": {"limit": settings},
             "actions": {"posts.get": {}, "posts.hidden": {"visibility": "private"}},
             "events": {"user.created": {}, "user.removed": {"group": "audit"}},
         });
-        [service.into(), Value::from(5)].into()
+        vec![service.into(), Value::from(5)].into()
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         let mut told = ToldByNodes::default();
         for n in 0..1000 {
             let service = json!({"name": format!("service-{n}")});
-            told.read(&"node-1".into(), &[service.into()].into());
+            told.read(&"node-1".into(), &vec![service.into()].into());
         }
         assert!(told.by_names.len() <= 16, "{}", told.by_names.len());
     }

@@ -10,7 +10,7 @@ pub struct NodeInfo {
     /// The service objects. Kept dynamic: receivers tolerate what they do not
     /// know and gossip it on unchanged. [`ServiceInfo::parse`] reads one.
     /// Shared, since many nodes tell the same.
-    pub services: Arc<[Value]>,
+    pub services: Arc<Vec<Value>>,
     /// Addresses of the node.
     pub ip_list: Vec<String>,
     /// Host name of the node.

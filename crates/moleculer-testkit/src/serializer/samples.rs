@@ -258,7 +258,7 @@ pub(crate) fn info() -> NodeInfo {
         ("actions", Object::from([("v2.posts.get", action)]).into()),
     ]);
     NodeInfo {
-        services: [service.into(), Object::from([("name", "$node")]).into()].into(),
+        services: vec![service.into(), Object::from([("name", "$node")]).into()].into(),
         ip_list: vec!["192.0.2.1".to_owned(), "2001:db8::1".to_owned()],
         hostname: "host-1".to_owned(),
         client: ClientInfo {

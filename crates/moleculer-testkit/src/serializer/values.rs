@@ -166,7 +166,7 @@ impl Place {
             }
             (Self::EventData, PacketBody::Event(event)) => event.data = value.into(),
             (Self::Settings, PacketBody::Info(info)) => {
-                info.services = [Object::from([("settings", value)]).into()].into();
+                info.services = vec![Object::from([("settings", value)]).into()].into();
             }
             _ => {}
         }
