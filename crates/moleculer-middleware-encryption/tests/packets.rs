@@ -214,3 +214,20 @@ proptest! {
         prop_assert!(receive(&authenticated(&[("a", 1)]), &bytes).is_err());
     }
 }
+
+/// A block of the sender's own choice, without the padding behind it.
+#[test]
+fn blocks_with_wrong_padding_are_refused() {
+    let ecb = Encryption::openssl_md5(Aes::bits128(Mode::Ecb), "one").expect("valid");
+    let open = |block: [u8; 16]| receive(&ecb, &send(&ecb, &block).expect("encrypted")[..16]);
+    let ending = |end: [u8; 2]| {
+        let mut block = [b'x'; 16];
+        block[14..].copy_from_slice(&end);
+        block
+    };
+    assert_eq!(open(ending([2, 2])).expect("sound"), [b'x'; 14].as_slice());
+    for end in [[1, 2], [0, 0], [0, 17], [0, 255]] {
+        let error = open(ending(end)).expect_err("wrong padding");
+        assert!(error.message().contains("cannot be decrypted"), "{end:?}: {error}");
+    }
+}
