@@ -368,6 +368,32 @@ mod tests {
         assert_eq!(nodes(), ["two"]);
     }
 
+    #[tokio::test]
+    async fn a_node_moves_when_it_is_gone_unless_it_told_where_it_is() {
+        let broker = BrokerBuilder::new(Plugins::core()).build().unwrap();
+        let registry = broker.registry();
+        let request: crate::ActionFn = Arc::new(|_| Box::pin(async { Ok(crate::Body::Empty) }));
+        let id = NodeId::from("n");
+        let tells = |port| {
+            let info = NodeInfo { port: Some(port), ..NodeInfo::default() };
+            registry.node_info(&id, &Arc::new(info), &request);
+        };
+        let greets = |port| {
+            registry.peer_seen(&id, PeerAddress { port: Some(port), ..PeerAddress::default() });
+        };
+        let port = || registry.node("n").unwrap().state().address.port;
+        tells(1);
+        greets(2);
+        assert_eq!(port(), Some(1), "it is there");
+        registry.node_offline(&id, false);
+        assert_eq!(port(), Some(2), "it was seen there last");
+        tells(3);
+        greets(4);
+        tells(3);
+        registry.node_offline(&id, false);
+        assert_eq!(port(), Some(3), "it told so since");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn nodes_that_were_only_met_are_bounded() {
         let broker = BrokerBuilder::new(Plugins::core()).build().unwrap();

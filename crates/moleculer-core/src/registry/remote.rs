@@ -57,6 +57,7 @@ impl Registry {
         let mut state = node.state();
         let seq = info.seq.max(1);
         let news = !was_available || seq > state.seq || state.instance_id != info.instance_id;
+        state.moved = None;
         if news {
             state.seq = seq;
             state.instance_id.clone_from(&info.instance_id);
