@@ -12,8 +12,9 @@ use futures_util::future::join_all;
 use moleculer_core::{BrokerOptions, ErrorKind, Event, Result, Service, State};
 use moleculer_testkit::relay::Relay;
 use serde_json::json;
+use tokio::time::timeout;
 
-use crate::support::{Node, Setup, counting, eventually};
+use crate::support::{DEADLINE, Node, Setup, counting, eventually};
 
 type Count = Arc<AtomicU64>;
 
@@ -100,6 +101,27 @@ pub(crate) async fn no_request_is_lost_when_a_worker_goes(setup: Setup) {
     let error = caller.broker.call::<u64>("worker.echo", 1).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ServiceNotAvailable);
     caller.stop().await;
+}
+
+/// Its node stays, and would answer that there is no such action.
+pub(crate) async fn nothing_is_asked_of_a_service_that_was_destroyed(setup: Setup) {
+    const CALLS: usize = 100;
+    let worker = || Some(counting("worker", Count::default()));
+    let (a, b) = (node(&setup, "a", worker()).await, node(&setup, "b", worker()).await);
+    let caller = node(&setup, "caller", None).await;
+    caller.knows("a").await;
+    caller.knows("b").await;
+    a.broker.destroy_service("worker").await.unwrap();
+    // Until the server has heard of it as well, one may go astray.
+    let settled = async {
+        let mut in_a_row = 0;
+        while in_a_row < CALLS {
+            let answer = caller.broker.call::<u64>("worker.echo", 1).await;
+            in_a_row = if answer.is_ok() { in_a_row + 1 } else { 0 };
+        }
+    };
+    timeout(DEADLINE, settled).await.expect("all are answered");
+    stop(&[a, b, caller]).await;
 }
 
 pub(crate) async fn each_event_goes_to_one_of_the_group(setup: Setup) {

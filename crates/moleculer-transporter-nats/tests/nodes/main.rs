@@ -40,6 +40,7 @@ macro_rules! own_cases {
 const SHARED: &[Case] = cases![
     balanced::each_request_goes_to_one_of_the_group,
     balanced::no_request_is_lost_when_a_worker_goes,
+    balanced::nothing_is_asked_of_a_service_that_was_destroyed,
     balanced::each_event_goes_to_one_of_the_group,
     cluster::nodes_find_and_call_each_other,
     cluster::errors_keep_their_class,
