@@ -61,10 +61,14 @@ const OWN: &[OwnCase] = own_cases![
     outage::a_password_that_is_refused,
     outage::another_master_takes_over,
     outage::a_server_of_a_cluster_that_is_restarted,
+    tls::a_server_without_tls,
+];
+
+/// Cases with servers of their own that have to speak TLS.
+const TLS: &[OwnCase] = own_cases![
     tls::the_authority_is_named,
     tls::certificates_are_for_names,
     tls::the_server_wants_a_certificate,
-    tls::a_server_without_tls,
     tls::clusters_and_sentinels,
 ];
 
@@ -110,6 +114,11 @@ fn main() -> ExitCode {
     let reason = if there { "needs a server of its own" } else { reason };
     for &(name, case) in OWN {
         trials.push(trial(name, program, reason, case));
+    }
+    let speaks_tls = program && support::speaks_tls();
+    let reason = if program { "this server is built without TLS" } else { reason };
+    for &(name, case) in TLS {
+        trials.push(trial(name, speaks_tls, reason, case));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -28,6 +28,13 @@ pub(crate) fn program() -> Option<String> {
     env::var("MOLECULER_TEST_REDIS_SERVER").ok().filter(|program| !program.is_empty())
 }
 
+/// Whether the program can be asked for TLS: one that can misses a certificate.
+pub(crate) fn speaks_tls() -> bool {
+    let mut command = Command::new(program().expect("a program"));
+    let output = command.args(["--port", "0", "--tls-port", "1"]).output().expect("it starts");
+    String::from_utf8_lossy(&output.stdout).contains("tls-cert-file")
+}
+
 /// A server that ends with this.
 pub(crate) struct Server {
     pub(crate) port: u16,

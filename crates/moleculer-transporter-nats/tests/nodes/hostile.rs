@@ -9,8 +9,9 @@ use async_nats::Client;
 use futures_util::StreamExt;
 use moleculer_core::{Action, ByteStream, Result, Service, State};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::support::{Node, Setup, eventually, logged};
+use crate::support::{DEADLINE, Node, Setup, eventually, logged};
 
 /// Somebody who can reach the server.
 struct Stranger {
@@ -126,7 +127,13 @@ pub(crate) async fn packets_that_are_none(setup: Setup) {
     works(&a, &b).await;
     assert_eq!((a.runs(), b.runs()), (1, 1), "nothing else ran");
     for node in [&a, &b] {
-        assert_eq!(node.available().await, ["a", "b"]);
+        // The goodbyes are heard last.
+        let gone = async {
+            while node.available().await != ["a", "b"] {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(DEADLINE, gone).await.expect("only the two are left");
         let error = node.broker.call::<()>("s.a", ()).await.unwrap_err();
         assert!(error.retryable() && error.code() == 404, "{error}: nobody has it any more");
     }
