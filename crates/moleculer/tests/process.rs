@@ -98,7 +98,8 @@ async fn run(role: String) -> Result<()> {
     started.and(ended)
 }
 
-/// Tells other nodes that its node id is `twin`.
+/// Tells other nodes that its node id is `twin`, and that it is the one of the
+/// two that stays.
 #[derive(Debug)]
 struct Liar;
 
@@ -107,6 +108,9 @@ impl Middleware for Liar {
         Arc::new(move |kind, bytes| {
             let mut packet: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
             packet["sender"] = "twin".into();
+            if let Some(instance) = packet.get_mut("instanceID") {
+                *instance = "0".into();
+            }
             next(kind, packet.to_string().into())
         })
     }
